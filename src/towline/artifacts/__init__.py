@@ -1,0 +1,1 @@
+"""What a placement becomes on its sites: instances, environments, routes, files."""

@@ -1,0 +1,63 @@
+"""Values that must never be seen: a Secret cannot be printed, compared in clear or serialised by accident."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets as _random
+from typing import NoReturn
+
+MASK = "●●●●"
+
+# 32 URL-safe characters hold 190 bits, and need no escaping in a URL, an env file, YAML or a shell.
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_LENGTH = 32
+
+
+class Secret:
+    """A text whose every printed form is a mask; `reveal()` is the only way to the value."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that hands it to a process or a server."""
+        return self._value
+
+    def digest(self, salt: bytes) -> str:
+        """HMAC-SHA256 of the value, 32 hexadecimal digits: equal values of one salt can be told, nothing else."""
+        return hmac.new(salt, self._value.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled: it would leave the process in clear")
+
+
+def generate() -> Secret:
+    """A new random password that survives URLs, env files, YAML and shells unescaped."""
+    return Secret("".join(_random.choice(_ALPHABET) for _ in range(_LENGTH)))
+
+
+def redact(text: str, known: tuple[Secret, ...]) -> str:
+    """`text` with every known value of at least six characters masked, the longest first."""
+    values = {secret.reveal() for secret in known}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= 6:
+            text = text.replace(value, MASK)
+    return text

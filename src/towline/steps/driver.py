@@ -1,0 +1,77 @@
+"""The Driver protocol: the only door through which the rest of Towline touches a site.
+
+Settled against two sites at once: one where a call is a function, and one behind a link of 100 ms, where a batch is one
+program sent over one connection (docs/decisions/0003-driver-protocol.md has the measurement). So the unit of work is a
+batch, the journal is written on the site beside each act, and the operator only reads lines as they come.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from towline.core.secret import Secret
+    from towline.steps.kinds import AnyStep
+    from towline.steps.model import Batch, Before, Facts, Lease, Line
+
+
+class Driver(Protocol):
+    """One site. Every call may raise SiteUnreachable; every call that changes something may raise Fenced."""
+
+    @property
+    def site(self) -> str:
+        """The name of the site in towline.yaml."""
+
+    def observe(self) -> Facts:
+        """What is there now. Changes nothing, and answers for an empty site too. Limit: 10 s."""
+
+    def acquire(self, owner: str, seconds: float) -> Lease:
+        """Take the lock of the target for `seconds`, by the site's own monotonic clock; an expired one is taken over.
+
+        Raises LockHeld, with owner and time left, while somebody else holds it. The same owner may take it again: the
+        fence grows each time.
+        """
+
+    def renew(self, lease: Lease, seconds: float) -> None:
+        """Hold the lock for `seconds` from now. Raises Fenced when somebody has taken over."""
+
+    def release(self, lease: Lease) -> None:
+        """Give the lock back; no-op when it is held by a newer lease or by nobody."""
+
+    def stash(self, contents: Mapping[str, Secret], lease: Lease) -> None:
+        """Keep contents under their digests, readable by nobody else; what is there already is not sent again.
+
+        Content-addressed, so it needs no undo, and a resume or a rollback needs no operator's copy.
+        """
+
+    def carry_out(self, batch: Batch, lease: Lease, run: str) -> Iterator[Line]:
+        """Do the steps of a batch in order, and yield the journal lines, each after it is safely on the site.
+
+        For each step: does it hold already? what is there before? `began` (with before) synced to the journal, act,
+        `done` synced. The first step that fails yields `failed` with its evidence and ends the batch. The steps go on
+        to where they are even when nobody reads the lines any more, at the site's choice; resume asks each again.
+        """
+
+    def record(self, line: Line, lease: Lease) -> None:
+        """Append a line of the engine (`plan`, `ended`) to the journal on the site, synced."""
+
+    def journal(self) -> tuple[Line, ...]:
+        """All lines, oldest first; a torn last line is left out."""
+
+
+class Actor(Protocol):
+    """What a site whose steps are calls from here must know of each step; `carry` turns it into `carry_out`.
+
+    Each is asked under the fence, in this order, and must be safe to ask again after a crash at any point.
+    """
+
+    def holds(self, step: AnyStep) -> str | None:
+        """What was seen, when there is nothing left to do for this step; else None."""
+
+    def before(self, step: AnyStep) -> Before:
+        """What `inverse` needs to go back; asked before the act and written down first."""
+
+    def apply(self, step: AnyStep) -> str:
+        """Clear the leftovers of an earlier try, do it, and say what was seen. Raises StepFailed with evidence."""

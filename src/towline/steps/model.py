@@ -1,0 +1,200 @@
+"""Instances, facts, plans and journal lines: plain frozen data with digests, no secret value in any of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from towline.core.secret import Secret
+from towline.steps.kinds import AnyStep  # noqa: TC001 - pydantic reads the annotation
+
+Before = dict[str, Any]
+"""What a step found before it acted: enough, with the step itself, to go back. JSON data, never a secret."""
+
+
+@dataclass(frozen=True)
+class InstanceFact:
+    """An instance that a site reports: `state` is "ready", "starting", "stopped" or "crashed"."""
+
+    name: str
+    service: str
+    revision: str
+    state: str
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class StoreFact:
+    """A store's data on a site: the major version that wrote it, None when there is none yet."""
+
+    name: str
+    kind: str
+    major: str | None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a site has left. Bytes; `ports` are free ones, best first. Changes all the time, so no digest covers it."""
+
+    disk_free: int = 0
+    memory_free: int = 0
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a site answered when asked what is there.
+
+    `upstreams`: service to the addresses that its traffic goes to. `tasks`: task to the marker it was last done with.
+    `door`: digest of the front door's routes. `releases`: numbers of the finished releases, oldest first;
+    `begun`: the highest number ever begun. `salt` keys every digest of a secret on this site.
+    """
+
+    site: str
+    instances: tuple[InstanceFact, ...] = ()
+    stores: tuple[StoreFact, ...] = ()
+    upstreams: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
+    door: str | None = None
+    releases: tuple[int, ...] = ()
+    begun: int = 0
+    room: Room = field(default=Room(), compare=False)
+    salt: Secret = field(default=Secret(""), compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Covers everything that a plan relies on; not the room left, which a step checks when it needs it."""
+        plain = dataclasses.asdict(dataclasses.replace(self, room=Room(), salt=Secret("")))
+        for left_out in ("room", "salt"):
+            del plain[left_out]
+        for several in ("instances", "stores"):
+            plain[several] = sorted(plain[several], key=lambda one: str(one["name"]))
+        return digest_of(plain)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The steps of one stage on one site, done in order by one program. `stage` counts from 0."""
+
+    site: str
+    stage: int
+    steps: tuple[AnyStep, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Batches that may run side by side, one a site; the next stage starts when all have ended."""
+
+    name: str
+    batches: tuple[Batch, ...]
+
+
+Intent = Literal["deploy", "down", "purge", "rollback", "resume"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ordered list of stages, with the facts it was made from.
+
+    `facts`: site to digest. `release`: the number this plan makes, or goes back to. `notes`: what a person should know
+    before saying yes, such as the pause of a swap `after`.
+    """
+
+    app: str
+    target: str
+    release: int
+    intent: Intent
+    stages: tuple[Stage, ...]
+    facts: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names this plan: equal plans have equal digests."""
+        return digest_of(to_json(self))
+
+    @property
+    def steps(self) -> tuple[AnyStep, ...]:
+        """All steps in order."""
+        return tuple(step for stage in self.stages for batch in stage.batches for step in batch.steps)
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to do."""
+        return not self.steps
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to change a target: `fence` grows with every new holder, and a site refuses a smaller one."""
+
+    owner: str
+    fence: int
+
+
+LineEvent = Literal["plan", "began", "done", "failed", "ended"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the journal.
+
+    `run` names one pass of the engine: "7" for the deploy of release 7, "7.resume.1", "7.rollback.1".
+    `stage` and `index` place a step in its plan. `began` carries `before`; `done` says whether it was `already` so and
+    what was seen; `failed` carries evidence. `plan` carries the plan as JSON, `ended` the outcome. `at` is for people.
+    """
+
+    at: str
+    run: str
+    event: LineEvent
+    fence: int
+    site: str = ""
+    stage: int = -1
+    index: int = -1
+    step: AnyStep | None = None
+    before: Before | None = None
+    already: bool = False
+    saw: str = ""
+    sentence: str = ""
+    evidence: tuple[str, ...] = ()
+    plan: dict[str, Any] | None = None
+    outcome: str = ""
+    seconds: float = 0.0
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_json(value: Plan | Line | Facts) -> dict[str, Any]:
+    """Plain JSON data of a plan, a line or facts (without the salt)."""
+    left_out = {"salt"} if isinstance(value, Facts) else None
+    plain: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json", exclude=left_out)
+    return plain
+
+
+def plan_from_json(plain: dict[str, Any]) -> Plan:
+    """The plan that `to_json` wrote; ValueError when it is none."""
+    plan: Plan = _adapter(Plan).validate_python(plain)
+    return plan
+
+
+def line_from_json(plain: dict[str, Any]) -> Line:
+    """The line that `to_json` wrote; ValueError when it is none."""
+    line: Line = _adapter(Line).validate_python(plain)
+    return line
+
+
+def digest_of(plain: object) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of canonical JSON."""
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
