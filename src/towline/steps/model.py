@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Hashable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -170,28 +168,30 @@ class Line:
     seconds: float = 0.0
 
 
-@cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_PLAN, _LINE, _FACTS = TypeAdapter(Plan), TypeAdapter(Line), TypeAdapter(Facts)
 
 
 def to_json(value: Plan | Line | Facts) -> dict[str, Any]:
     """Plain JSON data of a plan, a line or facts (without the salt)."""
-    left_out = {"salt"} if isinstance(value, Facts) else None
-    plain: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json", exclude=left_out)
+    plain: dict[str, Any]
+    match value:
+        case Plan():
+            plain = _PLAN.dump_python(value, mode="json")
+        case Line():
+            plain = _LINE.dump_python(value, mode="json")
+        case Facts():
+            plain = _FACTS.dump_python(value, mode="json", exclude={"salt"})
     return plain
 
 
 def plan_from_json(plain: dict[str, Any]) -> Plan:
     """The plan that `to_json` wrote; ValueError when it is none."""
-    plan: Plan = _adapter(Plan).validate_python(plain)
-    return plan
+    return _PLAN.validate_python(plain)
 
 
 def line_from_json(plain: dict[str, Any]) -> Line:
     """The line that `to_json` wrote; ValueError when it is none."""
-    line: Line = _adapter(Line).validate_python(plain)
-    return line
+    return _LINE.validate_python(plain)
 
 
 def digest_of(plain: object) -> str:
