@@ -45,6 +45,9 @@ class Secret:
     def __hash__(self) -> int:
         return hash(("Secret", self._value))
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self  # immutable; copied with the value that holds it
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled: it would leave the process in clear")
 
