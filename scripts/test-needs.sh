@@ -1,0 +1,23 @@
+#!/bin/sh
+# System packages that the tests use: installed for root and in CI, else the line to type is printed.
+set -eu
+wanted=""
+command -v chromium >/dev/null 2>&1 || wanted="$wanted chromium"
+command -v sshd >/dev/null 2>&1 || [ -x /usr/sbin/sshd ] || wanted="$wanted openssh-server"
+command -v ssh >/dev/null 2>&1 || wanted="$wanted openssh-client"
+command -v unshare >/dev/null 2>&1 || wanted="$wanted util-linux"
+[ -n "$wanted" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "Installing$wanted ..." >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086  # a list of words
+    apt-get install -y -qq --no-install-recommends $wanted >/dev/null
+elif [ "${CI:-}" = true ]; then
+    echo "the tests need$wanted" >&2
+    exit 2
+else
+    echo "Some tests are skipped: they need$wanted" >&2
+    echo >&2
+    echo "hint: sudo apt-get install -y --no-install-recommends$wanted" >&2
+fi

@@ -1,0 +1,1 @@
+"""The command line: parse, call a story, show; the one place where errors become exit codes."""

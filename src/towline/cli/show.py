@@ -1,0 +1,131 @@
+"""Colour, tables and progress for people, on stderr; answers on stdout. No meaning lies in colour alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from towline.core import events
+from towline.core.errors import Findings, StepFailed, TowlineError
+from towline.core.units import show_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.status import Status
+
+    from towline.core.errors import Finding
+    from towline.ops.report import Verdict
+
+MARK = {True: "[green]✓[/green]", False: "[red]✗[/red]"}
+
+
+@dataclass
+class Screen:
+    """Where a command talks: `answer` is stdout, `talk` is stderr. With `as_json` stdout carries one JSON document."""
+
+    as_json: bool = False
+    answer: Console = field(default_factory=lambda: Console(soft_wrap=True, highlight=False))
+    talk: Console = field(default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False))
+    _status: Status | None = None
+    _stage: str = ""
+
+    def json(self, document: object) -> None:
+        """Print one JSON document on stdout."""
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def listener(self, event: events.Event) -> None:
+        """Show what happens: finished steps as lines, the one at work as a moving line where stderr is a terminal."""
+        match event:
+            case events.StageBegan(number, of, name):
+                self._stage = name
+                self.talk.print(f"[dim]{number}/{of}[/dim] [bold]{escape(name)}[/bold]")
+            case events.StepBegan(_, title):
+                self._moving(title)
+            case events.Progressed(_, title, line):
+                self._moving(f"{title}  [dim]{escape(line[:80])}[/dim]", safe=True)
+            case events.StepDone(_, title, already, seconds, saw):
+                self.quiet()
+                state = "[dim]already so[/dim]" if already else f"[dim]{show_seconds(seconds)}[/dim]"
+                seen = f"  [dim]{escape(saw)}[/dim]" if saw and not already else ""
+                self.talk.print(f"    {MARK[True]} {escape(title)}  {state}{seen}")
+            case events.StepBroke(_, title, sentence, _):
+                self.quiet()
+                self.talk.print(f"    {MARK[False]} {escape(title)}  {escape(sentence)}")
+            case events.Noted(sentence):
+                self.quiet()
+                self.talk.print(escape(sentence))
+
+    def _moving(self, text: str, *, safe: bool = False) -> None:
+        if not self.talk.is_terminal:
+            return
+        shown = text if safe else escape(text)
+        if self._status is None:
+            self._status = self.talk.status(shown)
+            self._status.start()
+        else:
+            self._status.update(shown)
+
+    def quiet(self) -> None:
+        """End the moving line."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def verdict(self, verdict: Verdict) -> None:
+        """The checks as a table on stdout, then the summary as the last line."""
+        if self.as_json:
+            self.json(verdict.as_json())
+            return
+        self.table(
+            ("", "check", "what was seen"),
+            [(MARK[one.ok], escape(one.name), escape(one.saw)) for one in verdict.checks],
+            safe=True,
+        )
+        for one in verdict.checks:
+            if not one.ok and one.hint:
+                self.talk.print(f"\nhint: {escape(one.hint)}")
+        self.answer.print(f"[bold]{escape(verdict.summary)}[/bold]")
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]], *, safe: bool = False) -> None:
+        """A table on stdout; `safe` cells carry markup of ours."""
+        table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
+        for name in head:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*(cell if safe else escape(cell) for cell in row))
+        self.answer.print(table)
+
+    def findings(self, findings: Iterable[Finding]) -> None:
+        """Findings on stderr, errors first, each with its place and its hint."""
+        for one in sorted(findings, key=lambda finding: finding.level != "error"):
+            colour = "red" if one.level == "error" else "yellow"
+            place = f"{one.where}: " if one.where else ""
+            self.talk.print(
+                f"[{colour}]{one.level}[/{colour}] {escape(place)}{escape(one.sentence)} [dim]({one.code})[/dim]"
+            )
+            if one.hint:
+                self.talk.print("".join(f"    hint: {escape(line)}\n" for line in one.hint.splitlines()), end="")
+
+    def error(self, error: TowlineError) -> None:
+        """An error on stderr: sentence, place, evidence, and the hint after a blank line; with `as_json` on stdout."""
+        self.quiet()
+        if self.as_json:
+            self.json({"ok": False, "error": error.as_json()})
+            return
+        if isinstance(error, Findings):
+            self.findings(error.findings)
+        place = f"{error.where}: " if error.where else ""
+        self.talk.print(f"[red]error[/red] {escape(place)}{escape(error.sentence)}")
+        if isinstance(error, StepFailed):
+            for line in error.evidence:
+                self.talk.print(f"    [dim]|[/dim] {escape(line)}")
+        if error.hint:
+            self.talk.print(f"\nhint: {escape(error.hint)}")

@@ -1,0 +1,1 @@
+"""The stories: each operation a user asks for, told on one page."""

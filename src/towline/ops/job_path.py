@@ -1,0 +1,117 @@
+"""Walk the job path from outside: send a request, follow the job until it is done, load what it made."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+import httpx
+
+from towline.core.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from towline.ops.through_door import Browser
+    from towline.spec.model import JobCheck
+
+PAUSE = 0.05
+"""Seconds between two looks at a job: short, since `verify` should see a job done as soon as a person would."""
+
+Answer = dict[str, object]
+
+
+def walk(job: JobCheck, base: str, browser: Browser, *, pause: Callable[[float], None] = time.sleep) -> dict[str, str]:
+    """What was seen on the way: `accepted`, `done` and, where the job makes an object, `object`.
+
+    `base` is the public address of the service. Raises CheckFailed, saying where the path ends.
+    """
+    accepted = _send(job, base, browser)
+    seen = {"accepted": f"{job.method} {job.path} answered {job.accepted}"}
+    began = time.monotonic()
+    answer = _follow(job, urljoin(base, _filled(job.follow, accepted)), browser, pause)
+    seen["done"] = f"done {time.monotonic() - began:.1f} s later"
+    if job.object is not None:
+        seen["object"] = _load(job, base, answer, browser)
+    return seen
+
+
+def _send(job: JobCheck, base: str, browser: Browser) -> Answer:
+    url = urljoin(base, job.path)
+    try:
+        if job.file is None:
+            response = browser.ask(job.method, url, json=job.fields)
+        else:
+            field, path = job.file
+            upload = {field: (path.name, path.read_bytes())}
+            response = browser.ask(job.method, url, data=job.fields, files=upload)
+    except (httpx.HTTPError, OSError) as error:
+        raise CheckFailed(f"{job.method} {url} got no answer: {type(error).__name__}") from error
+    if response.status_code != job.accepted:
+        raise CheckFailed(f"{job.method} {url} answered {response.status_code}, not {job.accepted}")
+    return _object(response, url)
+
+
+def _follow(job: JobCheck, url: str, browser: Browser, pause: Callable[[float], None]) -> Answer:
+    deadline = time.monotonic() + job.within
+    last = "nothing yet"
+    while time.monotonic() < deadline:
+        try:
+            response = browser.ask("GET", url)
+        except httpx.HTTPError as error:
+            last = type(error).__name__
+        else:
+            answer = _object(response, url) if response.status_code == httpx.codes.OK else {}
+            last = f"status {response.status_code}" if not answer else _short(answer, job)
+            if answer and _matches(answer, job.until):
+                return answer
+            if answer and job.failed and _matches(answer, job.failed):
+                raise CheckFailed(f"the job failed: {last}", hint="towline logs")
+        pause(PAUSE)
+    raise CheckFailed(f"the job was not done within {job.within:g} s; last seen at {url}: {last}", hint="towline logs")
+
+
+def _load(job: JobCheck, base: str, answer: Answer, browser: Browser) -> str:
+    found = answer.get(job.object or "")
+    if not isinstance(found, str) or not found:
+        raise CheckFailed(f"the finished job has no address in `{job.object}`")
+    url = urljoin(base, found)
+    try:
+        response = browser.ask("GET", url)
+    except httpx.HTTPError as error:
+        raise CheckFailed(f"the object at {url} got no answer: {type(error).__name__}") from error
+    kind = response.headers.get("content-type", "none").split(";")[0]
+    if response.status_code != httpx.codes.OK:
+        raise CheckFailed(f"the object at {url} answered {response.status_code}")
+    if job.content_type is not None and kind != job.content_type:
+        raise CheckFailed(f"the object at {url} has the content type {kind}, not {job.content_type}")
+    return f"{kind}, {len(response.content)} bytes at {url}"
+
+
+def _filled(template: str, answer: Answer) -> str:
+    for name, value in answer.items():
+        template = template.replace("{" + name + "}", str(value))
+    if "{" in template:
+        raise CheckFailed(f"the answer has no field for `{template}`; it has {', '.join(sorted(answer))}")
+    return template
+
+
+def _matches(answer: Answer, wanted: dict[str, str]) -> bool:
+    return all(str(answer.get(name)) == value for name, value in wanted.items())
+
+
+def _short(answer: Answer, job: JobCheck) -> str:
+    shown = {name: answer.get(name) for name in (*job.until, *job.failed, "error") if name in answer}
+    return json.dumps(shown)
+
+
+def _object(response: httpx.Response, url: str) -> Answer:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise CheckFailed(f"{url} did not answer with a JSON object")
+    return answer

@@ -1,0 +1,40 @@
+"""Ask the app through its front door, as a browser would.
+
+Names under `.localhost` are for browsers, which know that they are the machine itself; Python's resolver does not, so
+the connection goes to 127.0.0.1 and the name travels in the Host header.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+
+class Browser:
+    """An HTTP client for addresses of the app, in the names that a browser uses."""
+
+    def __init__(self, *, patience: float = 10.0) -> None:
+        self._client = httpx.Client(timeout=patience, trust_env=False, follow_redirects=False)
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(self, method: str, url: str, **what: object) -> httpx.Response:
+        """One request; httpx.HTTPError when there is no answer. `what` is as for `httpx.Client.request`."""
+        address, host = at_loopback(url)
+        headers = {"Host": host} if host else {}
+        return self._client.request(method, address, headers=headers, **what)  # type: ignore[arg-type]
+
+
+def at_loopback(url: str) -> tuple[str, str | None]:
+    """The address to connect to and the Host header to send; other names than *.localhost stay as they are."""
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    if not (name == "localhost" or name.endswith(".localhost")):
+        return url, None
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit(parts._replace(netloc=f"127.0.0.1{port}")), parts.netloc

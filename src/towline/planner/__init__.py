@@ -1,0 +1,1 @@
+"""Which service and store goes where, and what that means; pure."""
