@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from towline.core.secret import Secret
     from towline.steps.kinds import AnyStep
-    from towline.steps.model import Batch, Before, Facts, Lease, Line
+    from towline.steps.model import Batch, Before, Facts, InstanceStatus, Lease, Line, LogLine
 
 
 class Driver(Protocol):
@@ -75,3 +75,19 @@ class Actor(Protocol):
 
     def apply(self, step: AnyStep) -> str:
         """Clear the leftovers of an earlier try, do it, and say what was seen. Raises StepFailed with evidence."""
+
+
+class Onlooker(Protocol):
+    """What a site shows of its running instances; nothing here changes anything."""
+
+    def status(self) -> tuple[InstanceStatus, ...]:
+        """Every instance that runs, or should."""
+
+    def logs(self, services: tuple[str, ...] | None, lines: int, *, follow: bool) -> Iterator[LogLine]:
+        """The last lines of these services (None: of all), then with `follow` every new one until the caller leaves."""
+
+    def listeners(self, instance: str) -> tuple[tuple[str, int], ...]:
+        """The addresses and ports on which the processes of an instance listen."""
+
+    def environment(self, instance: str) -> Mapping[str, Secret] | None:
+        """What the process of an instance really has; None where the system does not tell."""

@@ -53,7 +53,8 @@ class Facts:
 
     `upstreams`: service to the addresses that its traffic goes to. `tasks`: task to the marker it was last done with.
     `door`: digest of the front door's routes. `releases`: numbers of the finished releases, oldest first;
-    `begun`: the highest number ever begun. `salt` keys every digest of a secret on this site.
+    `begun`: the highest number ever begun. `ports`: the ports that must stay the same (of stores, the
+    door, the fixed addresses of services), also of what does not run. `salt` keys every digest of a secret here.
     """
 
     site: str
@@ -64,6 +65,7 @@ class Facts:
     door: str | None = None
     releases: tuple[int, ...] = ()
     begun: int = 0
+    ports: dict[str, int] = field(default_factory=dict)
     room: Room = field(default=Room(), compare=False)
     salt: Secret = field(default=Secret(""), compare=False, repr=False)
 
@@ -198,3 +200,34 @@ def digest_of(plain: object) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of canonical JSON."""
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class InstanceStatus:
+    """What a person wants to know of an instance: memory in bytes, uptime in seconds, `verdict` when it is not well.
+
+    `state` is "starting", "ready", "waiting" (before a restart), "crashed" (given up), "stopping" or "stopped".
+    """
+
+    name: str
+    service: str
+    revision: str
+    state: str
+    pid: int | None
+    port: int | None
+    uptime: float
+    restarts: int
+    memory: int
+    verdict: str | None
+    last: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that an instance printed; `at` is ISO time, UTC; `stream` is "stdout" or "stderr"."""
+
+    at: str
+    instance: str
+    service: str
+    stream: str
+    text: str
