@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from towline.artifacts.addresses import Local
     from towline.planner.model import Placement
     from towline.spec.model import Service, Site
@@ -15,19 +17,27 @@ SLOTS = 12
 
 
 def routes(placement: Placement, site: Site, addresses: Local) -> str:
-    """JSON: `{"app", "port", "services": [...]}`, by name.
+    """JSON: `{"app", "port", "services": [...], "default"}`, by name.
 
     A service is of kind "proxy" (its upstreams are in slot files; `port` is its fixed address for other services),
     "files" (kept files of a static service) or "fixed" (a bucket at `dial`). `hosts` are matched exactly.
     """
-    services = [_of_service(one, addresses) for one in placement.services_on(site) if has_traffic(one)]
+    fronted = [one for one in placement.services_on(site) if has_traffic(one)]
+    services = [_of_service(one, addresses) for one in fronted]
     buckets: list[dict[str, object]] = [
         {"name": one.name, "kind": "fixed", "hosts": [addresses.host(one.name)], "dial": _dial(addresses, one.name)}
         for one in placement.stores_on(site)
         if one.kind == "bucket"
     ]
     ordered = sorted(services + buckets, key=lambda one: str(one["name"]))
-    return json.dumps({"app": placement.app.name, "port": addresses.door, "services": ordered}, sort_keys=True)
+    plain = {"app": placement.app.name, "port": addresses.door, "services": ordered, "default": main_service(fronted)}
+    return json.dumps(plain, sort_keys=True)
+
+
+def main_service(services: Iterable[Service]) -> str | None:
+    """The service that a newcomer wants to see first: a static page, else the first web service."""
+    by_kind = {kind: [one.name for one in services if one.kind == kind] for kind in ("static", "web")}
+    return next((names[0] for names in by_kind.values() if names), None)
 
 
 def has_traffic(service: Service) -> bool:

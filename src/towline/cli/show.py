@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from towline.core.errors import Finding
-    from towline.ops.report import Verdict
+    from towline.ops.report import Check, Verdict
 
 MARK = {True: "[green]✓[/green]", False: "[red]✗[/red]"}
 
@@ -79,11 +79,20 @@ class Screen:
             self._status.stop()
             self._status = None
 
+    def checked(self, check: Check) -> None:
+        """Show that `verify` goes on."""
+        self._moving(check.name)
+
     def verdict(self, verdict: Verdict) -> None:
         """The checks as a table on stdout, then the summary as the last line."""
         if self.as_json:
             self.json(verdict.as_json())
             return
+        self.checks(verdict)
+        self.answer.print(f"[bold]{escape(verdict.summary)}[/bold]")
+
+    def checks(self, verdict: Verdict) -> None:
+        """What each check saw, as a table on stdout."""
         self.table(
             ("", "check", "what was seen"),
             [(MARK[one.ok], escape(one.name), escape(one.saw)) for one in verdict.checks],
@@ -91,8 +100,7 @@ class Screen:
         )
         for one in verdict.checks:
             if not one.ok and one.hint:
-                self.talk.print(f"\nhint: {escape(one.hint)}")
-        self.answer.print(f"[bold]{escape(verdict.summary)}[/bold]")
+                self.talk.print(f"hint: {escape(one.hint)}")
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]], *, safe: bool = False) -> None:
         """A table on stdout; `safe` cells carry markup of ours."""

@@ -57,7 +57,16 @@ def _carry_step(step: AnyStep, actor: Actor, desk: Desk, *, lease: Lease, place:
         saw = actor.apply(step) if held is None else held
     except StepFailed as error:
         spent = round(time.monotonic() - start, 3)
-        yield written(replace(place, event="failed", sentence=error.sentence, evidence=error.evidence, seconds=spent))
+        yield written(
+            replace(
+                place,
+                event="failed",
+                sentence=error.sentence,
+                hint=error.hint or "",
+                evidence=error.evidence,
+                seconds=spent,
+            )
+        )
         return
     spent = round(time.monotonic() - start, 3)
     yield written(replace(place, event="done", already=held is not None, saw=saw, seconds=spent))

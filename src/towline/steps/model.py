@@ -163,6 +163,7 @@ class Line:
     already: bool = False
     saw: str = ""
     sentence: str = ""
+    hint: str = ""
     evidence: tuple[str, ...] = ()
     plan: dict[str, Any] | None = None
     outcome: str = ""

@@ -1,0 +1,169 @@
+"""Commands that only read: check, plan, status, logs, verify, exec, history."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from towline.cli.options import HERE, LAPTOP, AsJson, Project, Services, Target
+from towline.cli.show import Screen
+from towline.core.units import show_bytes, show_seconds
+from towline.ops import inspect
+from towline.ops.workspace import open_workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this family."""
+    for command in (check, plan, status, logs, verify, history):
+        app.command()(command)
+    app.command(name="exec", context_settings={"ignore_unknown_options": True})(execute)
+
+
+def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+    """Read compose.yaml and towline.yaml and list everything that is wrong with them, or with this machine."""
+    from towline.ops.preflight import preflight
+
+    screen = Screen(as_json)
+    workspace = open_workspace(project, target)
+    found = (*workspace.warnings, *preflight(workspace))
+    errors = [one for one in found if one.level == "error"]
+    if as_json:
+        screen.json({"ok": not errors, "findings": [one.as_json() for one in found]})
+    else:
+        screen.findings(found)
+        count = f"{len(workspace.app.services)} services, {len(workspace.app.stores)} stores"
+        screen.answer.print(
+            f"{workspace.app.name} on {target}: {count}; {len(errors)} mistakes, {len(found) - len(errors)} warnings"
+        )
+    if errors:
+        raise typer.Exit(2)
+
+
+def plan(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+    """Show what `up` would do, step by step, and change nothing. Exit status 0 nothing to do, 10 changes."""
+    from towline.ops.deploy import prepare
+    from towline.steps.model import to_json
+    from towline.steps.show import plan_lines
+
+    screen = Screen(as_json)
+    prepared = prepare(open_workspace(project, target))
+    if as_json:
+        screen.json(to_json(prepared.plan) | {"digest": prepared.plan.digest})
+    else:
+        for line in plan_lines(prepared.plan):
+            screen.answer.print(escape(line))
+    raise typer.Exit(0 if prepared.plan.empty else 10)
+
+
+def status(
+    names: Services = None,
+    project: Project = HERE,
+    target: Target = LAPTOP,
+    as_json: AsJson = False,
+) -> None:
+    """What runs, how it is, and how much memory it takes."""
+    screen = Screen(as_json)
+    workspace = open_workspace(project, target)
+    found = inspect.status(workspace, tuple(names or ()))
+    urls = inspect.addresses_for_people(workspace)
+    if as_json:
+        screen.json({"addresses": urls, "instances": [vars(one) for one in found]})
+        return
+    if not found:
+        screen.talk.print(f"Nothing of {escape(workspace.app.name)} runs.\n\nhint: towline up")
+        return
+    rows = [
+        (
+            one.service,
+            one.name,
+            one.state,
+            str(one.pid or "-"),
+            show_seconds(one.uptime) if one.pid else "-",
+            show_bytes(one.memory) if one.memory else "-",
+            str(one.restarts),
+            urls.get(one.service, f"127.0.0.1:{one.port}" if one.port else ""),
+        )
+        for one in found
+    ]
+    screen.table(("service", "instance", "state", "pid", "up", "memory", "restarts", "address"), rows)
+    for one in found:
+        if one.verdict:
+            screen.talk.print(f"{escape(one.name)}: {escape(one.verdict)}")
+
+
+def logs(
+    names: Services = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many earlier lines.")] = 100,
+    project: Project = HERE,
+    target: Target = LAPTOP,
+    as_json: AsJson = False,
+) -> None:
+    """What the processes printed, with the name of each before its lines. With --json one object a line."""
+    screen = Screen(as_json)
+    workspace = open_workspace(project, target)
+    stream_logs(screen, inspect.logs(workspace, tuple(names or ()), lines, follow=follow))
+
+
+def verify(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+    """Prove from outside that everything works: processes, stores, front door, one real job, nothing open."""
+    from towline.ops.verify import verify as look
+
+    screen = Screen(as_json)
+    workspace = open_workspace(project, target)
+    verdict = look(workspace)
+    screen.verdict(verdict)
+    if not verdict.ok:
+        raise typer.Exit(5)
+
+
+def execute(
+    service: Annotated[str, typer.Argument(help="Whose environment and folder.")],
+    command: Annotated[list[str], typer.Argument(help="The command; put -- before it when it has options.")],
+    project: Project = HERE,
+    target: Target = LAPTOP,
+    as_json: AsJson = False,
+) -> None:
+    """Run a command as a process of a service would: its folder, its whole environment, its stores."""
+    workspace = open_workspace(project, target)
+    environment = {name: value.reveal() for name, value in inspect.environment_of(workspace, service).items()}
+    folder = workspace.app.service(service).context or workspace.project
+    if as_json:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        output = inspect.clean(workspace, done.stdout), inspect.clean(workspace, done.stderr)
+        Screen(as_json).json({"status": done.returncode, "stdout": output[0], "stderr": output[1]})
+        raise typer.Exit(done.returncode)
+    os.chdir(folder)
+    os.execvpe(command[0], command, environment)  # noqa: S606 - the user's own command, as typed
+
+
+def history(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+    """Every release and what became of it."""
+    screen = Screen(as_json)
+    runs = inspect.history(open_workspace(project, target))
+    if as_json:
+        screen.json([{"run": one.name, "intent": one.plan.intent, "outcome": one.outcome} for one in runs])
+        return
+    rows = [(one.name, one.plan.intent, one.outcome, str(len(one.plan.steps))) for one in runs]
+    screen.table(("run", "what", "outcome", "steps"), rows)
+
+
+def stream_logs(screen: Screen, found: object) -> None:
+    """Print log lines: a coloured name on a terminal, always the name."""
+    import json
+
+    colours = ("cyan", "green", "magenta", "yellow", "blue", "bright_red")
+    seen: dict[str, str] = {}
+    for line in found:  # type: ignore[attr-defined]  # an iterator of LogLine
+        if screen.as_json:
+            sys.stdout.write(json.dumps(vars(line), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+            continue
+        colour = seen.setdefault(line.service, colours[len(seen) % len(colours)])
+        clock = line.at[11:19]
+        screen.answer.print(f"[dim]{clock}[/dim] [{colour}]{escape(line.service):<8}[/{colour}] | {escape(line.text)}")

@@ -1,0 +1,68 @@
+"""The parser, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import typer
+
+from towline import __version__
+from towline.cli import local, look, release
+from towline.cli.show import Screen
+from towline.core.errors import Defect, TowlineError
+
+INTERRUPTED = 130
+"""What a shell expects of a program that Ctrl-C has ended: 128 and the number of SIGINT."""
+
+app = typer.Typer(
+    name="towline",
+    help="One Compose file says what the app is, one page says where it runs.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for family in (local, look, release):
+    family.add_to(app)
+
+
+@app.callback(invoke_without_command=True)
+def _towline(
+    version: bool = typer.Option(False, "--version", help="Print the version and end.", is_eager=True),  # noqa: FBT003
+) -> None:
+    if version:
+        sys.stdout.write(f"towline {__version__}\n")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every error of the tree becomes one message and its exit status."""
+    screen = Screen(as_json="--json" in sys.argv)
+    try:
+        app()
+    except TowlineError as error:
+        screen.error(error)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        screen.quiet()
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has enough: `towline logs | head`. Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception:  # noqa: BLE001 - the edge: what gets here is a mistake of ours, and is said so
+        defect = _defect()
+        screen.error(defect)
+        sys.exit(defect.exit_status)
+
+
+def _defect() -> Defect:
+    """A defect whose traceback is kept in a private file; it could hold values, so it is not printed."""
+    descriptor, name = tempfile.mkstemp(prefix="towline-defect-", suffix=".txt")
+    os.close(descriptor)
+    Path(name).write_text(traceback.format_exc())
+    return Defect(f"Towline itself made a mistake; the details are in {name}", hint="please report it, with that file")

@@ -1,0 +1,49 @@
+"""Commands that go on or go back: resume, rollback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
+from towline.cli.show import Screen
+from towline.ops.workspace import open_workspace
+
+if TYPE_CHECKING:
+    import typer
+
+    from towline.release.engine import Outcome
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this family."""
+    for command in (resume, rollback):
+        app.command()(command)
+
+
+def resume(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+    """Go on with a run that broke off: each step is asked first whether it is done already."""
+    from towline.ops import recover
+
+    screen = Screen(as_json)
+    _say(screen, recover.resume(open_workspace(project, target), screen.listener))
+
+
+def rollback(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+    """Go back to the release before, and take back a run that failed or broke off. Data is never taken back."""
+    from towline.ops import recover
+
+    screen = Screen(as_json)
+    workspace = open_workspace(project, target)
+    for note in recover.what_rollback_would_do(workspace).notes:
+        screen.talk.print(f"note: {escape(note)}")
+    _say(screen, recover.roll_back(workspace, screen.listener))
+
+
+def _say(screen: Screen, outcome: Outcome) -> None:
+    screen.quiet()
+    if screen.as_json:
+        screen.json({"run": outcome.run, "changed": outcome.changed, "already": outcome.already})
+    else:
+        screen.answer.print(f"done in {outcome.seconds:.1f} s: {outcome.changed} changed, {outcome.already} already so")

@@ -1,0 +1,69 @@
+"""What is there and what would happen: nothing here changes anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from towline.core.errors import UsageError
+from towline.core.secret import redact
+from towline.release import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from towline.core.secret import Secret
+    from towline.ops.workspace import Workspace
+    from towline.steps.model import InstanceStatus, LogLine
+
+
+def addresses_for_people(workspace: Workspace) -> dict[str, str]:
+    """The addresses that a browser can open, by service: the one a newcomer wants first comes first."""
+    addresses = workspace.addresses()
+    shown = [one for one in workspace.app.services if one.kind in ("static", "web")]
+    ordered = sorted(shown, key=lambda one: one.kind != "static")
+    return {one.name: addresses.public_url(one.hostname) for one in ordered}
+
+
+def status(workspace: Workspace, names: tuple[str, ...]) -> tuple[InstanceStatus, ...]:
+    """The instances of these services and stores, of all when none is named."""
+    known(workspace, names)
+    return tuple(one for one in workspace.site.status() if not names or one.service in names)
+
+
+def logs(workspace: Workspace, names: tuple[str, ...], lines: int, *, follow: bool) -> Iterator[LogLine]:
+    """Log lines as they were printed."""
+    known(workspace, names)
+    return workspace.site.logs(names or None, lines, follow=follow)
+
+
+def history(workspace: Workspace) -> tuple[journal.Run, ...]:
+    """Every run that the journal tells of, oldest first."""
+    return journal.read(workspace.site, workspace.sites).runs
+
+
+def environment_of(workspace: Workspace, service: str) -> dict[str, Secret]:
+    """What a process of this service gets, computed anew."""
+    known(workspace, (service,))
+    if service not in {one.name for one in workspace.app.services}:
+        raise UsageError(
+            f"`{service}` is a store; a command runs in the environment of a service", hint="towline status"
+        )
+    from towline.artifacts.environment import of_service
+
+    return of_service(workspace.app, workspace.app.service(service), workspace.addresses(), workspace.machine)
+
+
+def known(workspace: Workspace, names: tuple[str, ...]) -> None:
+    """Raises UsageError for a name that is neither a service nor a store."""
+    app = workspace.app
+    there = [*(one.name for one in app.services), *(one.name for one in app.stores), "door"]
+    for name in names:
+        if name not in there:
+            raise UsageError(
+                f"there is no service or store `{name}`; there are {', '.join(there)}", hint="towline status"
+            )
+
+
+def clean(workspace: Workspace, text: str) -> str:
+    """`text` with the values of the stores masked."""
+    return redact(text, tuple(workspace.values().values()))

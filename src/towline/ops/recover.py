@@ -1,0 +1,62 @@
+"""Resume and roll back: the same shape as a deploy, with a plan that is computed from the journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from towline.core.errors import StepFailed, Where
+from towline.ops.workspace import LEASE, owner
+from towline.release import journal
+from towline.release.engine import run
+from towline.release.lock import held
+from towline.release.resume import resume as resume_plan
+from towline.release.rollback import rollback as rollback_plan
+
+if TYPE_CHECKING:
+    from towline.core.events import Listener
+    from towline.ops.workspace import Workspace
+    from towline.release.engine import Outcome
+    from towline.release.lock import Hold
+    from towline.steps.model import Plan
+
+
+def what_resume_would_do(workspace: Workspace) -> Plan:
+    """The rest of the run that broke off. Raises Refused when none did."""
+    return resume_plan(journal.read(workspace.site, workspace.sites))
+
+
+def what_rollback_would_do(workspace: Workspace) -> Plan:
+    """The way back to the release before. Raises Refused when there is none."""
+    return rollback_plan(journal.read(workspace.site, workspace.sites))
+
+
+def resume(workspace: Workspace, listener: Listener) -> Outcome:
+    """Go on where the last run broke off. Raises StepFailed when a step fails; nothing is taken back then."""
+    with held(workspace.sites, owner(), LEASE) as hold:
+        return _done(run(what_resume_would_do(workspace), workspace.sites, hold, workspace.site, listener))
+
+
+def roll_back(workspace: Workspace, listener: Listener) -> Outcome:
+    """Go back to the release before. Raises StepFailed when a step fails."""
+    with held(workspace.sites, owner(), LEASE) as hold:
+        return roll_back_under(workspace, hold, listener)
+
+
+def roll_back_under(workspace: Workspace, hold: Hold, listener: Listener) -> Outcome:
+    """Go back, under locks that are held already."""
+    return _done(run(what_rollback_would_do(workspace), workspace.sites, hold, workspace.site, listener))
+
+
+def failed_step(outcome: Outcome) -> StepFailed:
+    """The error that a failed outcome stands for: the first step that failed, with its evidence."""
+    line = outcome.failed[0]
+    title = line.step.title if line.step is not None else "a step"
+    return StepFailed(
+        line.sentence, where=Where(f"{line.site}, {title}"), hint=line.hint or "towline logs", evidence=line.evidence
+    )
+
+
+def _done(outcome: Outcome) -> Outcome:
+    if not outcome.ok:
+        raise failed_step(outcome)
+    return outcome

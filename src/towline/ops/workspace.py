@@ -1,0 +1,156 @@
+"""The only wiring: the user's files, the drivers of the target's sites, and who is acting."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from towline.artifacts.addresses import wanted_values
+from towline.artifacts.bundle import addresses_of, bundle
+from towline.artifacts.ports import Ports
+from towline.artifacts.services import Sources
+from towline.artifacts.source import source_digest
+from towline.core.errors import UsageError
+from towline.drivers.registry import open_site
+from towline.planner.place import place
+from towline.secrets.values import read_values, with_missing, write_values
+from towline.spec.model import Site
+from towline.spec.read import read
+from towline.steps.driver import Driver, Onlooker
+from towline.steps.model import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from towline.artifacts.addresses import Local
+    from towline.artifacts.model import Bundle
+    from towline.core.errors import Finding
+    from towline.core.secret import Secret
+    from towline.planner.model import Placement
+    from towline.spec.model import App, Service, Target
+    from towline.steps.model import Facts
+
+
+class LiveSite(Driver, Onlooker, Protocol):
+    """A site that can be both changed and looked at."""
+
+
+LEASE = 30.0
+"""Seconds that a lock lasts without being renewed: an operator that is gone blocks the next one no longer."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands on the sites of a target, opened without the user's files: enough to take it down."""
+
+    app: str
+    target: str
+    site: LiveSite
+
+    @property
+    def sites(self) -> dict[str, Driver]:
+        """The drivers by the names of their sites."""
+        return {self.site.site: self.site}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One target of one project, opened: everything that a story needs."""
+
+    project: Path
+    app: App
+    target: Target
+    warnings: tuple[Finding, ...]
+    placement: Placement
+    site: LiveSite
+    machine: Mapping[str, str]
+
+    @property
+    def sites(self) -> dict[str, Driver]:
+        """The drivers by the names of their sites."""
+        return {self.site.site: self.site}
+
+    @property
+    def home(self) -> Path:
+        """Where the target keeps its own files."""
+        return home_of(self.project, self.target.name)
+
+    @property
+    def standing(self) -> Standing:
+        """The part that needs no files of the user."""
+        return Standing(self.app.name, self.target.name, self.site)
+
+    def values(self) -> dict[str, Secret]:
+        """The values of the stores, with new ones for stores that have none yet; not written down."""
+        return with_missing(read_values(self._values_file), wanted_values(self.app))
+
+    def keep(self, values: dict[str, Secret]) -> None:
+        """Write the values down."""
+        write_values(self._values_file, values)
+
+    def addresses(self) -> Local:
+        """Where everything is found, as the running app has it."""
+        return addresses_of(self.placement, Ports(self.site.observe()), self.values())
+
+    def bundle(self, facts: Facts, values: Mapping[str, Secret]) -> Bundle:
+        """Everything as it should be, given what is there."""
+        return bundle(self.placement, facts, values, sources_of(self.app), self.machine)
+
+    @property
+    def _values_file(self) -> Path:
+        return self.home / "secrets.json"
+
+
+def open_workspace(project: Path, target: str, machine: Mapping[str, str] | None = None) -> Workspace:
+    """Read the user's files and open the target's sites. Raises Findings with every mistake."""
+    machine = os.environ if machine is None else machine
+    project = project.resolve()
+    resolved = read(project, target, env=machine)
+    placement = place(resolved.app, resolved.target)
+    site = open_site(resolved.target.sites[0], home_of(project, target), project)
+    return Workspace(project, resolved.app, resolved.target, resolved.warnings, placement, site, machine)
+
+
+def open_standing(project: Path, target: str) -> Standing:
+    """What was deployed from a project, whatever its files say by now. Raises UsageError when nothing ever was."""
+    project = project.resolve()
+    home = home_of(project, target)
+    site = open_site(Site("local", "local"), home, project) if home.is_dir() else None
+    last = next((line.plan for line in reversed(site.journal()) if line.plan), None) if site else None
+    if site is None or last is None:
+        raise UsageError(f"nothing of {project} was ever started as target `{target}`", hint="towline up")
+    return Standing(str(last["app"]), target, site)
+
+
+def home_of(project: Path, target: str) -> Path:
+    """The folder in which a target on this machine keeps what it needs."""
+    return project / ".towline" / target
+
+
+def owner() -> str:
+    """Who acts, as a lock shows it to others."""
+    return f"{getpass.getuser()}@{platform.node()} pid {os.getpid()}"
+
+
+def sources_of(app: App) -> Sources:
+    """The identities of the code and the lock files of every service, each context read once."""
+    left_out: dict[Path, set[str]] = {}
+    for service in app.services:
+        if service.context is not None:
+            left_out.setdefault(service.context, set()).update(_made_by(service))
+    digests = {context: source_digest(context, sorted(made)) for context, made in left_out.items()}
+    code = {one.name: digests[one.context] for one in app.services if one.context is not None}
+    return Sources(code=code, locks={one.name: _locks(one) for one in app.services})
+
+
+def _made_by(service: Service) -> set[str]:
+    """What a build writes into the context is not its code."""
+    return {f"/{service.output.strip('/')}/"} if service.output else set()
+
+
+def _locks(service: Service) -> str:
+    return digest_of([(path.name, path.read_text(errors="replace")) for path in service.setup_locks])
