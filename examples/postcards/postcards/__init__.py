@@ -1,0 +1,1 @@
+"""Postcards: upload a photo with a greeting, get a postcard."""
