@@ -8,6 +8,10 @@ import statistics
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass
@@ -50,10 +54,10 @@ def machine(**versions: str) -> None:
     print(f"python {platform.python_version()}" + "".join(f", {name} {one}" for name, one in versions.items()))
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table with aligned columns."""
     widths = [max(len(str(row[column])) for row in [head, *rows]) for column in range(len(head))]
-    for row in [head, tuple("-" * width for width in widths), *rows]:
+    for row in [head, ["-" * width for width in widths], *rows]:
         print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     sys.stdout.flush()
 

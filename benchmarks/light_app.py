@@ -44,6 +44,7 @@ def write(folder: Path, version: str, *, drain: str = "10s") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "code").mkdir(exist_ok=True)
     (folder / "code" / "server.py").write_text(SERVER)
+    (folder / "code" / "Dockerfile").write_text("FROM python:3.11-slim\nRUN pip install uvicorn websockets\nCOPY . .\n")
     (folder / "compose.yaml").write_text(
         f"""name: light
 services:

@@ -18,6 +18,7 @@ class Tally:
     failures: dict[str, int] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    in_time: int = 0
 
     @property
     def failed(self) -> int:
@@ -26,8 +27,8 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
-        return self.good / self.seconds if self.seconds else 0.0
+        """Answers a second while the load lasted; what was answered after it does not count."""
+        return self.in_time / self.seconds if self.seconds else 0.0
 
     def quantile(self, share: float) -> float:
         """The latency that this share of the answers did not exceed."""
@@ -100,7 +101,7 @@ async def open_loop(port: int, host: str, *, rate: float, stop: asyncio.Event, c
             due.put_nowait((began + count / rate, requests[count % 2]))
             count += 1
         await asyncio.sleep(0.002)
-    tally.sent, tally.seconds = count, time.monotonic() - began
+    tally.sent, tally.seconds, tally.in_time = count, time.monotonic() - began, tally.good
     for _ in workers:
         due.put_nowait(None)
     await asyncio.gather(*workers)

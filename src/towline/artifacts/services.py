@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 SETUP_WITHIN = 1800.0
 BUILD_WITHIN = 1800.0
 TASK_WITHIN = 600.0
-DRAIN_WITHIN = 30.0
-"""Open requests and WebSockets of an old copy may last this long after its traffic has left."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,8 @@ def _instances(service: Service, bench: Bench) -> tuple[Instance, ...]:
         env=env,
         stop_signal=service.stop_signal,
         stop_within=service.max_job,
-        drain=DRAIN_WITHIN if has_traffic(service) else 0.0,
+        # Open requests and WebSockets of an old copy are its jobs: they may last as long.
+        drain=service.max_job if has_traffic(service) else 0.0,
         memory=service.memory,
         fixed_port=has_traffic(service) and service.port_variable is None,
     )

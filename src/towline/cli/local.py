@@ -53,7 +53,7 @@ def up(
     Run again it changes only what the files say is different. Ctrl-C stops everything in order and keeps all data.
     """
     screen = Screen(as_json)
-    workspace = open_workspace(project, target)
+    workspace = open_workspace(project, target, screen.listener)
     wish = Wish(detach or as_json, once)
     with _signals_as_interrupt():
         try:

@@ -29,7 +29,7 @@ def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = Fa
     from towline.ops.preflight import preflight
 
     screen = Screen(as_json)
-    workspace = open_workspace(project, target)
+    workspace = open_workspace(project, target, screen.listener)
     found = (*workspace.warnings, *preflight(workspace))
     errors = [one for one in found if one.level == "error"]
     if as_json:
@@ -51,7 +51,7 @@ def plan(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = Fal
     from towline.steps.show import plan_lines
 
     screen = Screen(as_json)
-    prepared = prepare(open_workspace(project, target))
+    prepared = prepare(open_workspace(project, target, screen.listener))
     if as_json:
         screen.json(to_json(prepared.plan) | {"digest": prepared.plan.digest})
     else:
@@ -68,7 +68,7 @@ def status(
 ) -> None:
     """What runs, how it is, and how much memory it takes."""
     screen = Screen(as_json)
-    workspace = open_workspace(project, target)
+    workspace = open_workspace(project, target, screen.listener)
     found = inspect.status(workspace, tuple(names or ()))
     urls = inspect.addresses_for_people(workspace)
     if as_json:
@@ -106,7 +106,7 @@ def logs(
 ) -> None:
     """What the processes printed, with the name of each before its lines. With --json one object a line."""
     screen = Screen(as_json)
-    workspace = open_workspace(project, target)
+    workspace = open_workspace(project, target, screen.listener)
     stream_logs(screen, inspect.logs(workspace, tuple(names or ()), lines, follow=follow))
 
 
@@ -115,7 +115,7 @@ def verify(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = F
     from towline.ops.verify import verify as look
 
     screen = Screen(as_json)
-    workspace = open_workspace(project, target)
+    workspace = open_workspace(project, target, screen.listener)
     verdict = look(workspace)
     screen.verdict(verdict)
     if not verdict.ok:
@@ -145,7 +145,7 @@ def execute(
 def history(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Every release and what became of it."""
     screen = Screen(as_json)
-    runs = inspect.history(open_workspace(project, target))
+    runs = inspect.history(open_workspace(project, target, screen.listener))
     if as_json:
         screen.json([{"run": one.name, "intent": one.plan.intent, "outcome": one.outcome} for one in runs])
         return

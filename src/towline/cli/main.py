@@ -66,3 +66,7 @@ def _defect() -> Defect:
     os.close(descriptor)
     Path(name).write_text(traceback.format_exc())
     return Defect(f"Towline itself made a mistake; the details are in {name}", hint="please report it, with that file")
+
+
+if __name__ == "__main__":
+    main()

@@ -26,13 +26,24 @@ if TYPE_CHECKING:
 MARK = {True: "[green]✓[/green]", False: "[red]✗[/red]"}
 
 
+WIDE = 240
+"""Columns of a table that no terminal shows: a file or a pipe has no edge to wrap at."""
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
+
+
 @dataclass
 class Screen:
     """Where a command talks: `answer` is stdout, `talk` is stderr. With `as_json` stdout carries one JSON document."""
 
     as_json: bool = False
-    answer: Console = field(default_factory=lambda: Console(soft_wrap=True, highlight=False))
-    talk: Console = field(default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False))
+    answer: Console = field(default_factory=lambda: _console(stderr=False))
+    talk: Console = field(default_factory=lambda: _console(stderr=True))
     _status: Status | None = None
     _stage: str = ""
 
@@ -109,7 +120,10 @@ class Screen:
             table.add_column(name, overflow="fold")
         for row in rows:
             table.add_row(*(cell if safe else escape(cell) for cell in row))
-        self.answer.print(table)
+        with self.answer.capture() as drawn:
+            self.answer.print(table)
+        lines = (line.rstrip() for line in drawn.get().splitlines())
+        self.answer.file.write("".join(f"{line}\n" for line in lines))
 
     def findings(self, findings: Iterable[Finding]) -> None:
         """Findings on stderr, errors first, each with its place and its hint."""

@@ -14,7 +14,8 @@ from towline.artifacts.ports import Ports
 from towline.artifacts.services import Sources
 from towline.artifacts.source import source_digest
 from towline.core.errors import UsageError
-from towline.drivers.registry import open_site
+from towline.core.events import Listener, ignore
+from towline.drivers.registry import driver_of
 from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
@@ -105,13 +106,13 @@ class Workspace:
         return self.home / "secrets.json"
 
 
-def open_workspace(project: Path, target: str, machine: Mapping[str, str] | None = None) -> Workspace:
+def open_workspace(project: Path, target: str, listener: Listener = ignore) -> Workspace:
     """Read the user's files and open the target's sites. Raises Findings with every mistake."""
-    machine = os.environ if machine is None else machine
+    machine = dict(os.environ)
     project = project.resolve()
     resolved = read(project, target, env=machine)
     placement = place(resolved.app, resolved.target)
-    site = open_site(resolved.target.sites[0], home_of(project, target), project)
+    site = driver_of(resolved.target.sites[0], home_of(project, target), machine, listener)
     return Workspace(project, resolved.app, resolved.target, resolved.warnings, placement, site, machine)
 
 
@@ -119,7 +120,7 @@ def open_standing(project: Path, target: str) -> Standing:
     """What was deployed from a project, whatever its files say by now. Raises UsageError when nothing ever was."""
     project = project.resolve()
     home = home_of(project, target)
-    site = open_site(Site("local", "local"), home, project) if home.is_dir() else None
+    site = driver_of(Site("local", "local"), home, dict(os.environ), ignore) if home.is_dir() else None
     last = next((line.plan for line in reversed(site.journal()) if line.plan), None) if site else None
     if site is None or last is None:
         raise UsageError(f"nothing of {project} was ever started as target `{target}`", hint="towline up")

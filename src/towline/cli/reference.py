@@ -1,0 +1,94 @@
+"""Print the reference pages from what they describe: `python -m towline.cli.reference docs/reference`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer.main
+
+from towline.cli.main import INTERRUPTED, app
+from towline.core import errors
+from towline.spec import reference as spec_reference
+
+if TYPE_CHECKING:
+    import click
+
+OF_THE_COMMANDS = {10: "`towline plan`: there is something to do"}
+"""Exit statuses that are answers and no errors."""
+
+
+def pages() -> dict[str, str]:
+    """Every printed page: file name to text."""
+    return {**spec_reference.pages(), "commands.md": commands(), "exit-codes.md": exit_codes()}
+
+
+def exit_codes() -> str:
+    """The page of exit statuses, from the tree of errors."""
+    rows: dict[int, list[str]] = {0: ["everything is well"]}
+    for kind in _tree(errors.TowlineError):
+        rows.setdefault(kind.exit_status, []).append(f"`{kind.code}`: {(kind.__doc__ or '').splitlines()[0]}")
+    for status, meaning in OF_THE_COMMANDS.items():
+        rows.setdefault(status, []).append(meaning)
+    rows[INTERRUPTED] = ["Ctrl-C, or a polite signal: everything that ran was stopped in order"]
+    lines = ["# Exit codes", "", "Scripts may rely on these.", "", "| status | means |", "|---|---|"]
+    lines += [f"| {status} | {'<br>'.join(rows[status])} |" for status in sorted(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def commands() -> str:
+    """The page of commands, from the parser itself."""
+    root = typer.main.get_command(app)
+    lines = [
+        "# Commands",
+        "",
+        "stdout is data, stderr is talk. Every command takes `--json`, and an error is JSON then too.",
+        "`NO_COLOR` is respected.",
+    ]
+    children: dict[str, click.Command] = getattr(root, "commands", {})
+    for name in sorted(children):
+        lines += ["", *_command(name, children[name])]
+    return "\n".join(lines) + "\n"
+
+
+def _command(name: str, command: click.Command) -> list[str]:
+    arguments = [one for one in command.params if one.param_type_name == "argument"]
+    options = [one for one in command.params if one.param_type_name == "option"]
+    words = " ".join(
+        f"{one.name.upper()}" if one.required else f"[{one.name.upper()}]" for one in arguments if one.name
+    )
+    lines = [f"## `towline {' '.join(part for part in (name, words) if part)}`", "", _text(command.help), ""]
+    lines += ["| option | meaning |", "|---|---|"]
+    for one in options:
+        metavar = "" if getattr(one, "is_flag", False) else f" {one.metavar or (one.name or '').upper()}"
+        lines.append(f"| `{', '.join(one.opts)}{metavar}` | {_text(getattr(one, 'help', ''))} |")
+    return lines
+
+
+def _text(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _tree(kind: type[errors.TowlineError]) -> list[type[errors.TowlineError]]:
+    return [kind, *(one for child in kind.__subclasses__() for one in _tree(child))]
+
+
+def main() -> int:
+    """Write all pages into the folder that is named, or with --check compare them."""
+    folder, check = Path(sys.argv[1]), "--check" in sys.argv
+    stale = []
+    for name, text in pages().items():
+        path = folder / name
+        if check and (not path.exists() or path.read_text() != text):
+            stale.append(name)
+        elif not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    if stale:
+        sys.stderr.write(f"out of date: {', '.join(stale)}\n\nhint: make docs\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
