@@ -118,20 +118,21 @@ async def _worker(port: int, due: asyncio.Queue[tuple[float, bytes] | None], tal
             status = await asyncio.wait_for(connection.send(request), TIMEOUT)
         except TimeoutError:
             tally.fail("timeout")
-            connection = _dropped(connection)
+            _drop(connection)
+            connection = None
         except OSError as error:
             tally.fail(type(error).__name__)
-            connection = _dropped(connection)
+            _drop(connection)
+            connection = None
         else:
             if status == 200:
                 tally.good += 1
                 tally.latencies.append(time.monotonic() - at)
             else:
                 tally.fail(f"status {status}")
-    if connection is not None:
-        connection.close()
+    _drop(connection)
 
 
-def _dropped(connection: _Connection | None) -> None:
+def _drop(connection: _Connection | None) -> None:
     if connection is not None:
         connection.close()
