@@ -58,14 +58,14 @@ def up(
     with _signals_as_interrupt():
         try:
             verdict = _bring_up(workspace, screen, wish)
+            if not (wish.once or wish.detach):
+                _stay(workspace, screen)
         except KeyboardInterrupt:
             _stop_all(workspace.standing, screen)
             raise
         if wish.once:
             _stop_all(workspace.standing, screen)
             _last_word(screen, verdict)
-        elif not wish.detach:
-            _stay(workspace, screen)
     if not verdict.ok:
         raise typer.Exit(5)
 
@@ -147,16 +147,12 @@ def _how_to_stop(screen: Screen, workspace: Workspace, wish: Wish) -> None:
 
 
 def _stay(workspace: Workspace, screen: Screen) -> None:
-    """Show the log until Ctrl-C, then stop everything; when another terminal does so already, leave it there."""
+    """Show the log until Ctrl-C or the app's end; when another terminal does so already, leave it there."""
     with attached(workspace) as mine:
         if not mine:
             screen.talk.print("Another terminal shows its log and stops it with Ctrl-C; this one is free again.")
             return
-        try:
-            follow(workspace, screen)
-        except KeyboardInterrupt:
-            _stop_all(workspace.standing, screen)
-            return
+        follow(workspace, screen)
     screen.talk.print("It was stopped from elsewhere.")
 
 

@@ -9,21 +9,28 @@ from towline.ops.recover import failed_step
 from towline.ops.workspace import LEASE, owner
 from towline.release.down import plan_down, plan_purge
 from towline.release.engine import run
-from towline.release.lock import held, refuse_stale
+from towline.release.lock import held
 
 if TYPE_CHECKING:
     from towline.core.events import Listener
     from towline.ops.workspace import Standing
     from towline.release.engine import Outcome
+    from towline.release.lock import Hold
     from towline.steps.model import Plan
+
+
+DRAIN_AT_MOST = 3.0
+"""Seconds that open requests get on the way down: a page that stays open in a browser must not hold up its owner."""
 
 
 def down(standing: Standing, listener: Listener) -> Outcome | None:
     """Stop everything in order; None when nothing ran. Data stays."""
-    facts = standing.site.observe()
-    if not facts.instances and not standing.site.status():
-        return None
-    return _carried_out(standing, plan_down(standing.app, standing.target, {facts.site: facts}), listener)
+    with held(standing.sites, owner(), LEASE) as hold:
+        facts = standing.site.observe()
+        if not facts.instances and not standing.site.status():
+            return None
+        plan = plan_down(standing.app, standing.target, {facts.site: facts}, drain_at_most=DRAIN_AT_MOST)
+        return _carried_out(standing, plan, hold, listener)
 
 
 def purge(standing: Standing, name: str, listener: Listener) -> Outcome:
@@ -31,10 +38,12 @@ def purge(standing: Standing, name: str, listener: Listener) -> Outcome:
 
     Raises UsageError for any other name: data goes only when its name is typed.
     """
-    facts = standing.site.observe()
-    refuse_unknown(standing, name)
-    store = None if name == standing.app else name
-    return _carried_out(standing, plan_purge(standing.app, standing.target, {facts.site: facts}, store), listener)
+    with held(standing.sites, owner(), LEASE) as hold:
+        refuse_unknown(standing, name)
+        facts = standing.site.observe()
+        store = None if name == standing.app else name
+        plan = plan_purge(standing.app, standing.target, {facts.site: facts}, store)
+        return _carried_out(standing, plan, hold, listener)
 
 
 def refuse_unknown(standing: Standing, name: str) -> None:
@@ -48,10 +57,9 @@ def refuse_unknown(standing: Standing, name: str) -> None:
         )
 
 
-def _carried_out(standing: Standing, plan: Plan, listener: Listener) -> Outcome:
-    with held(standing.sites, owner(), LEASE) as hold:
-        refuse_stale(plan, {name: site.observe() for name, site in standing.sites.items()})
-        outcome = run(plan, standing.sites, hold, standing.site, listener)
+def _carried_out(standing: Standing, plan: Plan, hold: Hold, listener: Listener) -> Outcome:
+    """The plan is made under the lock, as nobody is shown it first: it knows what an interrupted deploy still did."""
+    outcome = run(plan, standing.sites, hold, standing.site, listener)
     if not outcome.ok:
         raise failed_step(outcome)
     return outcome

@@ -1,0 +1,108 @@
+"""What is asked of a running S3 server: the app's bucket, who may read it, from where a browser may."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_s3 import S3Client
+
+    from towline.drivers.local.blobs import Blobs
+
+REGION = "us-east-1"
+
+
+def why_not(port: int, settings: Mapping[str, str], blobs: Blobs) -> str | None:
+    """Why it does not serve yet; None when it does."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        administrator(port, settings, blobs).list_buckets()
+    except (BotoCoreError, ClientError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def prepare(client: S3Client, name: str, *, public: bool, external_url: str) -> list[str]:
+    """Make the bucket, its policy and its rule for browsers; says what was changed.
+
+    `external_url` is where a browser finds the server: its port is that of the pages of the app.
+    """
+    changed = []
+    present = {bucket.get("Name") for bucket in client.list_buckets().get("Buckets", [])}
+    if name not in present:
+        client.create_bucket(Bucket=name)
+        changed.append(f"bucket {name}")
+    if public:
+        client.put_bucket_policy(Bucket=name, Policy=json.dumps(_public_read(name)))
+    else:
+        client.delete_bucket_policy(Bucket=name)
+    client.put_bucket_cors(
+        Bucket=name,
+        CORSConfiguration={
+            "CORSRules": [
+                {
+                    "AllowedOrigins": origins(external_url),
+                    "AllowedMethods": ["GET", "HEAD", "PUT", "POST"],
+                    "AllowedHeaders": ["*"],
+                    "ExposeHeaders": ["ETag"],
+                    "MaxAgeSeconds": 600,
+                }
+            ]
+        },
+    )
+    return changed
+
+
+def origins(external_url: str) -> list[str]:
+    """The pages that may upload from a browser: all behind this door; no page of the internet can pose as one."""
+    port = urlsplit(external_url).port
+    return [f"http://*.localhost:{port}" if port else "http://*.localhost"]
+
+
+def administrator(port: int, settings: Mapping[str, str], blobs: Blobs) -> S3Client:
+    """A client with the rights to everything."""
+    return client_of(port, settings["admin_access_key"], blobs.text(settings["admin_secret_key"]))
+
+
+def client_of(port: int, access_key: str, secret_key: str) -> S3Client:
+    """A client with these keys, which looks at nothing of the caller's own AWS configuration."""
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+
+    # A profile of the caller that does not exist, or that names another endpoint, must not get in the way.
+    nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    own = botocore.session.Session(session_vars=nothing)
+    session = boto3.session.Session(
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=REGION,
+        botocore_session=own,
+    )
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        connect_timeout=5,
+        read_timeout=10,
+        retries={"total_max_attempts": 1},
+        proxies={},
+    )
+    client: S3Client = session.client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config)
+    return client
+
+
+def _public_read(name: str) -> dict[str, object]:
+    statement = {
+        "Sid": "PublicRead",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["s3:GetObject"],
+        "Resource": [f"arn:aws:s3:::{name}/*"],
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}

@@ -1,0 +1,75 @@
+"""The journal of a local target: JSON lines, each on the disk before the next act."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from towline.core.errors import Defect, Where
+from towline.core.files import append_synced
+from towline.steps.model import Line, line_from_json, to_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Journal:
+    """An append-only file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, line: Line) -> None:
+        """Add a line and wait until it is on the disk."""
+        plain = {name: value for name, value in to_json(line).items() if value not in (None, "", [])}
+        append_synced(self._path, json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
+
+    def lines(self) -> tuple[Line, ...]:
+        """All lines, oldest first, without the torn ones. Raises Defect for any other line that cannot be read."""
+        try:
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ()
+        whole = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line]
+        found = [self._line(number, line, last=number == whole[-1][0]) for number, line in whole]
+        return tuple(line for line in found if line is not None)
+
+    def _line(self, number: int, text: str, *, last: bool) -> Line | None:
+        """The line; None for one torn by a crash in the middle of its write: nothing was done upon it."""
+        try:
+            return line_from_json(json.loads(text))
+        except ValueError as error:
+            if last or _breaks_off(error, text):
+                return None
+            raise Defect("a line of the journal cannot be read", where=Where(str(self._path), number)) from error
+
+
+def _breaks_off(error: ValueError, text: str) -> bool:
+    """Whether JSON ends too early, as opposed to being wrong in the middle."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    return error.msg.startswith("Unterminated string") or error.pos >= len(text) - len("false")
+
+
+def releases(lines: tuple[Line, ...]) -> tuple[tuple[int, ...], int]:
+    """The finished deploys that no rollback has taken back, oldest first, and the highest number ever begun.
+
+    A run such as "7" or "7.rollback.1" ended as the last of its passes did ("7.resume.1" is a pass of "7").
+    """
+    plans: dict[str, dict[str, Any]] = {}
+    outcomes: dict[str, str] = {}
+    for line in lines:
+        run = line.run.split(".resume.", 1)[0]
+        if line.event == "plan" and line.plan is not None:
+            plans.setdefault(run, line.plan)
+            outcomes[run] = ""
+        elif line.event == "ended":
+            outcomes[run] = line.outcome
+    finished: list[int] = []
+    for run, plan in plans.items():
+        number = int(plan["release"])
+        if outcomes[run] == "done" and plan["intent"] == "rollback":
+            finished = [one for one in finished if one <= number]
+        elif outcomes[run] == "done" and plan["intent"] == "deploy":
+            finished.append(number)
+    return tuple(finished), max((int(run.split(".", 1)[0]) for run in plans), default=0)

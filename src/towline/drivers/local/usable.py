@@ -1,0 +1,27 @@
+"""Whether a server answers in its own protocol, with its own password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from towline.drivers.local import bucket, postgres, valkey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from towline.drivers.local.blobs import Blobs
+
+
+def why_not(runs: str, port: int | None, settings: Mapping[str, str], blobs: Blobs) -> str | None:
+    """Why a server does not serve yet; None when it does, or when `runs` is nothing to ask in particular."""
+    if port is None:
+        return None
+    match runs:
+        case "postgres":
+            return postgres.why_not(port, blobs.text(settings["admin_password"]))
+        case "redis":
+            return valkey.why_not(port, blobs.text(settings["password"]))
+        case "bucket":
+            return bucket.why_not(port, settings, blobs)
+        case _:
+            return None

@@ -1,0 +1,106 @@
+"""What should be, against what is: the plan of a deploy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from towline.core.errors import Defect
+from towline.release.order import levels, needed_by, waits_of
+from towline.release.pieces import joined, pieces
+from towline.release.stages import Draft
+from towline.steps.model import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from towline.artifacts.model import Bundle
+    from towline.release.pieces import Pieces
+    from towline.steps.kinds import AnyStep
+    from towline.steps.model import Facts
+
+
+def build(bundle: Bundle, facts: Mapping[str, Facts]) -> Plan:
+    """The plan that leads from the facts of all sites to the bundle; an empty one says that nothing is to change.
+
+    A site of `facts` that the bundle does not have is cleared of services and stores; data stays. No traffic shifts
+    before every new copy of every service is ready, except that an old copy of swap `after` makes way for the new one.
+    """
+    if missing := sorted({part.site for part in bundle.sites} - facts.keys()):
+        raise Defect(f"no facts of {', '.join(missing)}")
+    sites = {name: pieces(name, bundle, facts) for name in sorted(facts)}
+    waits = waits_of(bundle)
+    draft = _draft(sites, waits, anything=False)
+    if not draft.empty:
+        draft = _draft(sites, waits, anything=True)
+    return Plan(
+        app=bundle.app,
+        target=bundle.target,
+        release=next_release(facts),
+        intent="deploy",
+        stages=draft.stages(),
+        facts={name: facts[name].digest for name in sorted(facts)},
+        notes=_notes(sites),
+    )
+
+
+def next_release(facts: Mapping[str, Facts]) -> int:
+    """The number after the highest that any site has seen."""
+    return 1 + max((one.begun for one in facts.values()), default=0)
+
+
+def _notes(sites: Mapping[str, Pieces]) -> tuple[str, ...]:
+    several = len(sites) > 1
+    return tuple(f"on {name}: {note}" if several else note for name, site in sites.items() for note in site.notes)
+
+
+def _draft(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, anything: bool) -> Draft:
+    """All stages; `anything` says that something changes, so that tasks without a marker are due."""
+
+    def add(name: str, steps: Callable[[Pieces], tuple[AnyStep, ...]]) -> None:
+        draft.add(name, {site: steps(piece) for site, piece in sites.items()})
+
+    in_order = tuple(name for level in levels(waits) for name in level)
+    draft = Draft()
+    add("data", lambda site: site.inits())
+    add("stop changed stores", lambda site: joined(one.make_way for one in site.stores))
+    add("stores", lambda site: joined(one.come_back for one in site.stores))
+    add("prepare", lambda site: site.prepares())
+    add("setup", lambda site: site.setups(anything=anything))
+    add("release", lambda site: site.release(anything=anything))
+    add("stop changed door", lambda site: site.door.make_way)
+    add("door", lambda site: site.door_start())
+    _new_copies(draft, sites, waits)
+    add("shift", lambda site: joined(site.swaps[name].shift for name in sorted(site.swaps)))
+    add("drain", lambda site: joined(one.drain for one in site.ending(in_order)))
+    add("stop", lambda site: joined(one.stop for one in site.ending(in_order)))
+    add("stop stores", lambda site: site.gone)
+    return draft
+
+
+def _new_copies(draft: Draft, sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]]) -> None:
+    """Level by level; a copy that must make way does so as late as it can, when all that starts beside is ready."""
+    starting = {name for site in sites.values() for name, one in site.swaps.items() if one.start}
+    needed = needed_by(starting, waits)
+    for level in levels(waits):
+        _start(draft, sites, level)
+        _replace(draft, sites, [name for name in level if name in needed])
+    for level in levels(waits):
+        _replace(draft, sites, [name for name in level if name not in needed])
+
+
+def _start(draft: Draft, sites: Mapping[str, Pieces], level: tuple[str, ...]) -> None:
+    some = [name for name in level if any(name in site.swaps and site.swaps[name].start for site in sites.values())]
+    steps = {
+        name: joined(site.swaps[service].start for service in some if service in site.swaps)
+        for name, site in sites.items()
+    }
+    draft.add(f"start {', '.join(some)}", steps)
+
+
+def _replace(draft: Draft, sites: Mapping[str, Pieces], services: list[str]) -> None:
+    """One service after the other, so that each pauses as briefly as it can; two stages, so that a resume never stops
+    what has come back already."""
+    for service in services:
+        here = {name: site.swaps[service] for name, site in sites.items() if service in site.swaps}
+        draft.add(f"stop {service}", {name: one.make_way for name, one in here.items()})
+        draft.add(f"replace {service}", {name: one.come_back for name, one in here.items()})

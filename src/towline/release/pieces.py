@@ -1,0 +1,154 @@
+"""What each site has to do for a deploy, in pieces that the builder orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from towline.artifacts.model import SiteBundle
+from towline.release.order import levels
+from towline.release.swap import UNKNOWN_STOP, Swap, farewell, lives, moved_away, stopped, swap, swap_server
+from towline.steps.kinds import ConfigureDoor
+from towline.steps.model import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from towline.artifacts.model import Bundle, StoreArtifact
+    from towline.steps.kinds import AnyStep, RunTask
+    from towline.steps.model import Facts, InstanceFact
+
+    Steps = tuple[AnyStep, ...]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """One site's part of a plan. `swaps` are of its services; `gone` stops the stores that nobody wants any more.
+
+    `notes` are what a person should know.
+    """
+
+    wanted: SiteBundle
+    facts: Facts
+    swaps: Mapping[str, Swap]
+    stores: tuple[Swap, ...]
+    door: Swap
+    gone: Steps
+    notes: tuple[str, ...]
+
+    def ending(self, first_to_start: tuple[str, ...]) -> tuple[Swap, ...]:
+        """The swaps of the services in the order in which they end: whoever others wait for ends last."""
+        unknown = sorted(self.swaps.keys() - set(first_to_start))
+        return tuple(self.swaps[name] for name in (*unknown, *reversed(first_to_start)) if name in self.swaps)
+
+    def inits(self) -> Steps:
+        """Make the places of the data that is not there yet."""
+        there = {fact.name for fact in self.facts.stores if fact.major is not None}
+        inits = sorted((store.init for store in self.wanted.stores), key=lambda one: one.store)
+        return tuple(init for init in inits if init.store not in there)
+
+    def prepares(self) -> Steps:
+        """Make what must exist in stores that are new or whose settings changed."""
+        new = {init.store for init in self.inits() if init.kind == "init-store"}
+        prepares = sorted((store.prepare for store in self.wanted.stores), key=lambda one: one.store)
+        made = self.facts.tasks
+        return tuple(
+            one for one in prepares if one.store in new or made.get(f"prepare:{one.store}") != digest_of(one.settings)
+        )
+
+    def setups(self, *, anything: bool) -> Steps:
+        """The tasks of the services, those first that others wait for; see `due`."""
+        by_name = {service.name: service for service in self.wanted.services}
+        waits = {name: frozenset(one.after) & by_name.keys() for name, one in by_name.items()}
+        return self._due((task for level in levels(waits) for name in level for task in by_name[name].tasks), anything)
+
+    def release(self, *, anything: bool) -> Steps:
+        """The release task, when it is due."""
+        task = self.wanted.release_task
+        return () if task is None else self._due((task,), anything)
+
+    def door_start(self) -> Steps:
+        """Start the front door and tell it its routes."""
+        routes = self.wanted.routes
+        told = routes is None or (routes == self.facts.door and not self.door.come_back)
+        return (*self.door.come_back, *(() if told or routes is None else (ConfigureDoor(routes),)))
+
+    def _due(self, tasks: Iterable[RunTask], anything: bool) -> Steps:
+        """The tasks that have not run in this form; one without a marker goes with any other change."""
+        last = self.facts.tasks
+        return tuple(
+            task for task in tasks if (anything if task.marker is None else last.get(task.name) != task.marker)
+        )
+
+
+def pieces(name: str, bundle: Bundle, all_facts: Mapping[str, Facts]) -> Pieces:
+    """The pieces of one site; a site that the bundle does not have wants nothing."""
+    facts = all_facts[name]
+    wanted = next((part for part in bundle.sites if part.site == name), SiteBundle(name, (), (), None, None, None, {}))
+    stores = tuple(_store_swap(store, facts) for store in sorted(wanted.stores, key=lambda one: one.server.name))
+    door = _door_swap(wanted, facts)
+    swaps = _service_swaps(wanted, bundle, all_facts)
+    gone = _gone_stores(wanted, facts)
+    notes = [one.note for one in (*stores, door, *(swaps[service] for service in sorted(swaps))) if one.note]
+    notes += [
+        f"store `{store}` is no longer wanted: it is stopped, its data is kept"
+        for store in sorted({fact.service for fact in gone})
+    ]
+    return Pieces(wanted, facts, swaps, stores, door, stopped(gone, UNKNOWN_STOP), tuple(notes))
+
+
+def joined(parts: Iterable[Steps]) -> Steps:
+    """All steps in one; starts come first, so that what starts does so side by side."""
+    return tuple(sorted(chain.from_iterable(parts), key=lambda step: step.kind != "start-instance"))
+
+
+def running_of(service: str, facts: Facts) -> tuple[InstanceFact, ...]:
+    """The copies of a service, a store or the door that a site reports."""
+    return tuple(fact for fact in facts.instances if fact.service == service)
+
+
+def _store_swap(store: StoreArtifact, facts: Facts) -> Swap:
+    name = store.server.service
+    pause = f"store `{name}` restarts, since its version or settings changed: nothing reaches it for a moment"
+    return swap_server(store.server, running_of(name, facts), pause)
+
+
+def _door_swap(wanted: SiteBundle, facts: Facts) -> Swap:
+    if wanted.door is None:
+        return Swap()
+    pause = "the front door restarts at another port: nothing answers for a moment"
+    return swap_server(wanted.door, running_of(wanted.door.service, facts), pause)
+
+
+def _service_swaps(wanted: SiteBundle, bundle: Bundle, all_facts: Mapping[str, Facts]) -> dict[str, Swap]:
+    facts, leaving = all_facts[wanted.site], _leaving(bundle, all_facts)
+    here = {service.name: service for service in wanted.services}
+    elsewhere = {service.name: service for part in bundle.sites for service in part.services if service.swap == "after"}
+    others = {store.server.service for store in wanted.stores} | {fact.name for fact in facts.stores}
+    if wanted.door is not None:
+        others.add(wanted.door.service)
+    known = {fact.service for fact in facts.instances} | {name for name, to in facts.upstreams.items() if to}
+    swaps = {}
+    for name in sorted((known - others) | here.keys()):
+        running, upstreams = running_of(name, facts), tuple(facts.upstreams.get(name, ()))
+        if name in here:
+            swaps[name] = swap(here[name], running, upstreams, moves_in=name in leaving)
+        elif name in elsewhere:
+            swaps[name] = moved_away(elsewhere[name], running, upstreams)
+        else:
+            swaps[name] = farewell(name, running, upstreams)
+    return swaps
+
+
+def _leaving(bundle: Bundle, all_facts: Mapping[str, Facts]) -> frozenset[str]:
+    """The services that run on a site where they are no longer wanted."""
+    wanted = {(part.site, service.name) for part in bundle.sites for service in part.services}
+    running = {(site, fact.service) for site, facts in all_facts.items() for fact in facts.instances if lives(fact)}
+    return frozenset(service for _, service in running - wanted)
+
+
+def _gone_stores(wanted: SiteBundle, facts: Facts) -> tuple[InstanceFact, ...]:
+    gone = {fact.name for fact in facts.stores} - {store.server.service for store in wanted.stores}
+    running = (fact for name in sorted(gone) for fact in running_of(name, facts) if lives(fact))
+    return tuple(sorted(running, key=lambda fact: fact.name))

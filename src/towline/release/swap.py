@@ -1,0 +1,158 @@
+"""One service's old and new copies on one site: the pieces of a swap, which the builder puts into stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towline.steps.kinds import (
+    ConfirmShift,
+    ConfirmStopped,
+    Drain,
+    Shift,
+    StartInstance,
+    StopInstance,
+    WaitReady,
+)
+
+if TYPE_CHECKING:
+    from towline.artifacts.model import ServiceArtifact
+    from towline.steps.kinds import AnyStep, Instance
+    from towline.steps.model import InstanceFact
+
+UNKNOWN_DRAIN = 30.0
+"""Seconds for the open requests of a copy of which only the name is known any more."""
+
+UNKNOWN_STOP = 60.0
+"""Seconds to end for such a copy: generous, since one that obeys the signal does not use them up."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """The pieces of one swap, each empty where there is nothing to do.
+
+    `beside`: `start` (start, wait), `shift` (shift, confirm), `drain`, `stop` (stop, confirm). `after`: `make_way`
+    (hold the requests, stop, confirm), then `come_back` (start, wait, shift, confirm); the others may follow still.
+    """
+
+    start: tuple[AnyStep, ...] = ()
+    make_way: tuple[AnyStep, ...] = ()
+    come_back: tuple[AnyStep, ...] = ()
+    shift: tuple[AnyStep, ...] = ()
+    drain: tuple[AnyStep, ...] = ()
+    stop: tuple[AnyStep, ...] = ()
+    note: str = ""
+
+
+def swap(
+    wanted: ServiceArtifact, running: tuple[InstanceFact, ...], upstreams: tuple[str, ...], *, moves_in: bool = False
+) -> Swap:
+    """What leads from the copies that are there, and the addresses that have the traffic, to those wanted.
+
+    A copy that runs under a wanted name and revision is never touched. Without old copies there is nothing to swap, so
+    that `after` is the same as `beside`, unless the service `moves_in` from another site, where it has to stop first.
+    """
+    old, new = _old(wanted.instances, running), _new(wanted.instances, running)
+    if new and ((wanted.swap == "after" and (old or moves_in)) or _share_a_name(old, new)):
+        return _after(wanted, old, new, upstreams)
+    drain = max((one.drain for one in wanted.instances), default=UNKNOWN_DRAIN) if upstreams else 0.0
+    return Swap(
+        start=_started(new),
+        shift=_shifted(wanted, upstreams),
+        drain=_drained(old, drain),
+        stop=stopped(old, _stop_within(wanted)),
+    )
+
+
+def moved_away(wanted: ServiceArtifact, running: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> Swap:
+    """A service of swap `after` that goes to another site: its copies here make way before it starts there."""
+    return Swap(make_way=_given_up(wanted.name, _old((), running), upstreams, _stop_within(wanted)))
+
+
+def farewell(service: str, running: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> Swap:
+    """A service that is no longer wanted: its traffic ends, its copies finish what they have."""
+    old = _old((), running)
+    shift = (Shift(service, ()),) if upstreams else ()
+    note = f"`{service}` is no longer wanted: it finishes what it has and is stopped" if old or upstreams else ""
+    drain = _drained(old, UNKNOWN_DRAIN if upstreams else 0.0)
+    return Swap(shift=shift, drain=drain, stop=stopped(old, UNKNOWN_STOP), note=note)
+
+
+def swap_server(server: Instance, running: tuple[InstanceFact, ...], pause: str) -> Swap:
+    """A store or the front door, of which there is one at one port: the old one makes way.
+
+    `pause` says what a person should know when it does.
+    """
+    old, new = _old((server,), running), _new((server,), running)
+    return Swap(
+        make_way=stopped(old, server.stop_within),
+        come_back=_started(new),
+        note=pause if old and new else "",
+    )
+
+
+def stopped(old: tuple[InstanceFact, ...], within: float) -> tuple[AnyStep, ...]:
+    """Stop each, at most `within` seconds, and see that nothing of it is left."""
+    stops = tuple(StopInstance(fact.name, within) for fact in old)
+    return (*stops, *(ConfirmStopped(fact.name) for fact in old))
+
+
+def lives(fact: InstanceFact) -> bool:
+    """Whether there is something to stop; what has stopped lies there for people to look at."""
+    return fact.state != "stopped"
+
+
+def _after(
+    wanted: ServiceArtifact, old: tuple[InstanceFact, ...], new: tuple[Instance, ...], upstreams: tuple[str, ...]
+) -> Swap:
+    waits = "; requests wait at the front door meanwhile" if upstreams else ""
+    reason = f" ({wanted.swap_reason})" if wanted.swap_reason else ""
+    return Swap(
+        make_way=_given_up(wanted.name, old, upstreams, _stop_within(wanted)),
+        come_back=(*_started(new), *_shifted(wanted, ())),
+        note=f"`{wanted.name}` pauses: its old copy stops before the new one starts{reason}{waits}",
+    )
+
+
+def _given_up(
+    service: str, old: tuple[InstanceFact, ...], upstreams: tuple[str, ...], within: float
+) -> tuple[AnyStep, ...]:
+    held = (Shift(service, ()),) if upstreams else ()
+    return (*held, *stopped(old, within))
+
+
+def _old(wanted: tuple[Instance, ...], running: tuple[InstanceFact, ...]) -> tuple[InstanceFact, ...]:
+    keep = {(one.name, one.revision) for one in wanted}
+    old = (fact for fact in running if lives(fact) and (fact.name, fact.revision) not in keep)
+    return tuple(sorted(old, key=lambda fact: fact.name))
+
+
+def _new(wanted: tuple[Instance, ...], running: tuple[InstanceFact, ...]) -> tuple[Instance, ...]:
+    there = {(fact.name, fact.revision) for fact in running if fact.state == "ready"}
+    new = (one for one in wanted if (one.name, one.revision) not in there)
+    return tuple(sorted(new, key=lambda one: one.name))
+
+
+def _share_a_name(old: tuple[InstanceFact, ...], new: tuple[Instance, ...]) -> bool:
+    return bool({fact.name for fact in old} & {one.name for one in new})
+
+
+def _stop_within(wanted: ServiceArtifact) -> float:
+    return max((one.stop_within for one in wanted.instances), default=UNKNOWN_STOP)
+
+
+def _started(new: tuple[Instance, ...]) -> tuple[AnyStep, ...]:
+    starts = tuple(StartInstance(one) for one in new)
+    waits = tuple(WaitReady(one.name, one.ready.within, one.drain) for one in new)
+    return (*starts, *waits)
+
+
+def _shifted(wanted: ServiceArtifact, upstreams: tuple[str, ...]) -> tuple[AnyStep, ...]:
+    to = tuple(sorted(wanted.upstreams))
+    if to == tuple(sorted(upstreams)):
+        return ()
+    return (Shift(wanted.name, to), ConfirmShift(wanted.name, to)) if to else (Shift(wanted.name, ()),)
+
+
+def _drained(old: tuple[InstanceFact, ...], within: float) -> tuple[AnyStep, ...]:
+    return tuple(Drain(fact.name, within) for fact in old if within > 0)

@@ -1,0 +1,155 @@
+"""One service of the Compose file, as Compose normalised it; every value of its environment is a Secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from towline.core.secret import Secret
+from towline.core.units import byte_count, seconds
+
+
+@dataclass(frozen=True)
+class Build:
+    """How its image is built. `context` is None when it is not a folder here (a URL)."""
+
+    context: Path | None
+    dockerfile: Path | None
+    inline: str | None = field(default=None, repr=False)
+    stage: str | None = None
+    args: dict[str, Secret] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder or volume inside the container. `kind` is bind, volume or tmpfs."""
+
+    kind: str
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Container:
+    """A service of the Compose file. `ports` and `expose` are container ports (tcp); spans in seconds.
+
+    `published` are the ports on the machine by container port. `command` and `entrypoint` are None when not written.
+    `aliases` are the further names under which others reach it. `needs` are its `depends_on` with their condition.
+    `beyond` are features that only a container has: privileged, devices, host network, secrets, configs.
+    """
+
+    name: str
+    image: str | None = None
+    build: Build | None = None
+    command: tuple[str, ...] | None = field(default=None, repr=False)
+    entrypoint: tuple[str, ...] | None = field(default=None, repr=False)
+    environment: dict[str, Secret] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+    published: tuple[int, ...] = ()
+    expose: tuple[int, ...] = ()
+    needs: dict[str, str] = field(default_factory=dict)
+    health: str | None = field(default=None, repr=False)
+    stop_within: float | None = None
+    stop_signal: str | None = None
+    restart: str | None = None
+    replicas: int | None = None
+    memory: int | None = None
+    mounts: tuple[Mount, ...] = ()
+    aliases: tuple[str, ...] = ()
+    working_dir: str | None = None
+    beyond: tuple[str, ...] = ()
+    line: int | None = None
+
+
+def container_of(name: str, raw: dict[str, Any], line: int | None) -> Container:
+    """The Container that Compose's JSON `raw` describes."""
+    limits = ((raw.get("deploy") or {}).get("resources") or {}).get("limits") or {}
+    memory = limits.get("memory") or raw.get("mem_limit")
+    grace = raw.get("stop_grace_period")
+    ports = [port for port in raw.get("ports") or () if port.get("protocol", "tcp") == "tcp"]
+    return Container(
+        name=name,
+        image=raw.get("image"),
+        build=_build(raw.get("build")),
+        command=_words(raw.get("command")),
+        entrypoint=_words(raw.get("entrypoint")),
+        environment=_secrets(raw.get("environment")),
+        ports=tuple(int(port["target"]) for port in ports),
+        published=tuple(int(port["published"]) for port in ports if str(port.get("published", "")).isdigit()),
+        expose=tuple(_exposed(raw.get("expose") or ())),
+        needs={other: str(need.get("condition")) for other, need in (raw.get("depends_on") or {}).items()},
+        health=_health(raw.get("healthcheck") or {}),
+        stop_within=None if grace is None else seconds(grace),
+        stop_signal=raw.get("stop_signal"),
+        restart=raw.get("restart"),
+        replicas=_replicas(raw),
+        memory=None if not memory else byte_count(str(memory)),
+        mounts=tuple(_mounts(raw)),
+        aliases=tuple(_aliases(raw)),
+        working_dir=raw.get("working_dir"),
+        beyond=tuple(_beyond(raw)),
+        line=line,
+    )
+
+
+def _build(raw: dict[str, Any] | None) -> Build | None:
+    if raw is None:
+        return None
+    written = str(raw.get("context", "."))
+    context = Path(written) if Path(written).is_absolute() else None
+    inline = raw.get("dockerfile_inline")
+    dockerfile = None if context is None or inline else context / str(raw.get("dockerfile") or "Dockerfile")
+    return Build(context, dockerfile, inline, raw.get("target"), _secrets(raw.get("args")))
+
+
+def _secrets(raw: dict[str, Any] | None) -> dict[str, Secret]:
+    """A variable without a value is one that Compose found nowhere: the container does not get it."""
+    return {name: Secret(str(value)) for name, value in sorted((raw or {}).items()) if value is not None}
+
+
+def _words(raw: list[str] | None) -> tuple[str, ...] | None:
+    return None if raw is None else tuple(str(word) for word in raw)
+
+
+def _exposed(raw: list[str] | tuple[()]) -> list[int]:
+    """Container ports of `expose`: `6379`, `6379/tcp`, or the first of a range."""
+    written = [str(port).split("/") for port in raw]
+    first = [parts[0].split("-")[0] for parts in written if parts[1:] in ([], ["tcp"])]
+    return [int(port) for port in first if port.isdigit()]
+
+
+def _health(raw: dict[str, Any]) -> str | None:
+    """The healthcheck as one text, to look for a URL in it."""
+    test = raw.get("test")
+    if raw.get("disable") or not test or test == ["NONE"]:
+        return None
+    return " ".join(str(word) for word in test) if isinstance(test, list) else str(test)
+
+
+def _replicas(raw: dict[str, Any]) -> int | None:
+    written = (raw.get("deploy") or {}).get("replicas", raw.get("scale"))
+    return None if written is None else int(written)
+
+
+def _mounts(raw: dict[str, Any]) -> list[Mount]:
+    mounts = [
+        Mount(str(mount.get("type")), str(mount.get("source", "")), str(mount["target"]), bool(mount.get("read_only")))
+        for mount in raw.get("volumes") or ()
+    ]
+    return [*mounts, *(Mount("tmpfs", "", str(target).split(":")[0]) for target in raw.get("tmpfs") or ())]
+
+
+def _aliases(raw: dict[str, Any]) -> list[str]:
+    names = [raw.get("container_name"), raw.get("hostname")]
+    for network in (raw.get("networks") or {}).values():
+        names += (network or {}).get("aliases") or []
+    return sorted({str(name) for name in names if name})
+
+
+def _beyond(raw: dict[str, Any]) -> list[str]:
+    found = [key for key in ("privileged", "devices", "cap_add", "secrets", "configs", "gpus") if raw.get(key)]
+    if raw.get("network_mode") == "host":
+        found.append("network_mode")
+    return found
