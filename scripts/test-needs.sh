@@ -6,6 +6,10 @@ command -v chromium >/dev/null 2>&1 || wanted="$wanted chromium"
 command -v sshd >/dev/null 2>&1 || [ -x /usr/sbin/sshd ] || wanted="$wanted openssh-server"
 command -v ssh >/dev/null 2>&1 || wanted="$wanted openssh-client"
 command -v unshare >/dev/null 2>&1 || wanted="$wanted util-linux"
+command -v dockerd >/dev/null 2>&1 || [ -x /usr/sbin/dockerd ] || wanted="$wanted docker.io"
+command -v iptables >/dev/null 2>&1 || [ -x /usr/sbin/iptables ] || wanted="$wanted iptables"
+command -v mmdebstrap >/dev/null 2>&1 || wanted="$wanted mmdebstrap"
+command -v zstd >/dev/null 2>&1 || wanted="$wanted zstd"
 [ -n "$wanted" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing$wanted ..." >&2

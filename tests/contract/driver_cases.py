@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from towline.artifacts.model import Bundle, ServiceArtifact, SiteBundle, StoreArtifact
 from towline.artifacts.ports import Ports
 from towline.core.secret import Secret
+from towline.drivers.local.driver import LocalSite
 from towline.lab.fake import FakeSite
 from towline.lab.invariants import ConfirmedFirst, NeverTwice, Served
 from towline.lab.keep import Folder
@@ -85,7 +86,11 @@ def _fake_breaks(driver: Driver, title: str) -> None:
     driver.fail(title, "it does not work", "the last words of the task")
 
 
-CASES: tuple[DriverCase, ...] = (DriverCase("fake", _fake, _fake_breaks),)
+def _local(folder: Path) -> Driver:
+    return LocalSite(folder / ".towline" / "local", site=SITE)
+
+
+CASES: tuple[DriverCase, ...] = (DriverCase("fake", _fake, _fake_breaks), DriverCase("local", _local))
 
 
 @dataclass

@@ -14,7 +14,6 @@ from towline.core.errors import Defect, Refused
 from towline.release.build import build
 from towline.release.down import plan_down, plan_purge
 from towline.release.order import levels, needed_by
-from towline.release.swap import UNKNOWN_STOP
 from towline.steps.kinds import EndSite, Shift, StopInstance
 
 if TYPE_CHECKING:
@@ -183,10 +182,10 @@ def _stops(plan: Plan) -> list[tuple[str, float]]:
 
 
 def test_down_without_files_stops_services_then_door_then_stores() -> None:
-    """Taking down needs nothing but the facts; then the limits are generous."""
+    """Taking down needs nothing but the facts: every copy has the limit that it was started with."""
     rehearsal = _running()
     plan = plan_down("shop", "test", rehearsal.facts())
-    assert _stops(plan) == [(name, UNKNOWN_STOP) for name in ("api.r1.1", "gen.r1.1", "door", "db")]
+    assert _stops(plan) == [("api.r1.1", 10.0), ("gen.r1.1", 120.0), ("door", 10.0), ("db", 20.0)]
     assert plan.steps[0] == Shift("api", ())
     assert plan.steps[-1] == EndSite()
     assert rehearsal.carry_out(plan).ok

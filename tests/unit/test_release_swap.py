@@ -28,7 +28,7 @@ NEW = Instance(
     "api.r2.1", "api", "r2", "service", Probe("http", 30.0), port=2, command=("serve",), stop_within=12.0, drain=7.0
 )
 WANTED = ServiceArtifact("api", (NEW,), THERE, "beside", "", (), ())
-OLD = InstanceFact("api.r1.1", "api", "r1", "ready", 1)
+OLD = InstanceFact("api.r1.1", "api", "r1", "ready", 1, drain=8.0, stop_within=15.0)
 WORKER = replace(NEW, port=None, drain=0.0, stop_within=120.0, ready=Probe("lives", 5.0))
 
 
@@ -37,15 +37,15 @@ def test_beside_is_six_steps_and_a_look() -> None:
     assert swap(WANTED, (OLD,), HERE) == Swap(
         start=(StartInstance(NEW), WaitReady("api.r2.1", 30.0, 7.0)),
         shift=(Shift("api", THERE), ConfirmShift("api", THERE)),
-        drain=(Drain("api.r1.1", 7.0),),
-        stop=(StopInstance("api.r1.1", 12.0), ConfirmStopped("api.r1.1")),
+        drain=(Drain("api.r1.1", 8.0),),
+        stop=(StopInstance("api.r1.1", 15.0), ConfirmStopped("api.r1.1")),
     )
 
 
 def test_after_stops_first_and_requests_wait() -> None:
     """Hold the requests, stop, see it stopped; then start, wait, shift, confirm. The pause is said."""
     made = swap(replace(WANTED, swap="after", swap_reason="its port is fixed"), (OLD,), HERE)
-    assert made.make_way == (Shift("api", ()), StopInstance("api.r1.1", 12.0), ConfirmStopped("api.r1.1"))
+    assert made.make_way == (Shift("api", ()), StopInstance("api.r1.1", 15.0), ConfirmStopped("api.r1.1"))
     assert made.come_back == (
         StartInstance(NEW),
         WaitReady("api.r2.1", 30.0, 7.0),
@@ -60,11 +60,12 @@ def test_after_stops_first_and_requests_wait() -> None:
 
 
 def test_worker_has_no_traffic_and_its_longest_job_to_stop() -> None:
-    """Nothing is shifted or drained; the old one may take as long as its longest job."""
-    made = swap(replace(WANTED, instances=(WORKER,), upstreams=()), (OLD,), ())
+    """Nothing is shifted or drained; the old one may take as long as its own longest job, whatever the new one has."""
+    old = replace(OLD, port=None, drain=0.0, stop_within=300.0)
+    made = swap(replace(WANTED, instances=(WORKER,), upstreams=()), (old,), ())
     assert made == Swap(
         start=(StartInstance(WORKER), WaitReady("api.r2.1", 5.0)),
-        stop=(StopInstance("api.r1.1", 120.0), ConfirmStopped("api.r1.1")),
+        stop=(StopInstance("api.r1.1", 300.0), ConfirmStopped("api.r1.1")),
     )
 
 
@@ -119,7 +120,7 @@ def test_farewell_ends_traffic_then_drains_then_stops() -> None:
 def test_server_of_another_revision_restarts() -> None:
     """A store keeps its name and its port: it stops before it starts, and the pause is said."""
     server = Instance("db", "db", "r2", "postgres", Probe("tcp", 30.0), port=5, stop_within=20.0)
-    old = InstanceFact("db", "db", "r1", "ready", 5)
+    old = InstanceFact("db", "db", "r1", "ready", 5, stop_within=20.0)
     made = swap_server(server, (old,), "it restarts")
     assert made.make_way == (StopInstance("db", 20.0), ConfirmStopped("db"))
     assert made.come_back == (StartInstance(server), WaitReady("db", 30.0))

@@ -194,3 +194,35 @@ def test_the_smallest_page() -> None:
         "    DATABASE_URL: db.url\n"
     )
     assert smallest_page(compose(api={"image": "x"})) == "app: shop\n"
+
+
+def test_the_smallest_page_has_no_mistakes_of_its_own() -> None:
+    """A redis that is queue and cache becomes two stores; what stands beside a host is bound with it."""
+    told = compose(
+        api={
+            "build": {"context": "/app"},
+            "environment": {
+                "CACHE_URL": "redis://redis:6379/1",
+                "CELERY_BROKER_URL": "redis://redis:6379/0",
+                "SQL_HOST": "db",
+                "SQL_PORT": "5432",
+                "SQL_NAME": "canary",
+            },
+        },
+        db={"image": "postgres:18"},
+        redis={"image": "redis:7"},
+    )
+    assert smallest_page(told).splitlines() == [
+        "app: shop",
+        "stores:",
+        "  db: {kind: postgres}",
+        "  redis: {kind: redis, use: queue}",
+        "  redis-cache: {kind: redis, use: cache}",
+        "bind:",
+        '  "*":',
+        "    CACHE_URL: redis-cache.url",
+        "    CELERY_BROKER_URL: redis.url",
+        "    SQL_HOST: db.host",
+        "    SQL_NAME: db.database",
+        "    SQL_PORT: db.port",
+    ]

@@ -60,7 +60,7 @@ def test_arguments_and_defaults() -> None:
         "E": "",
         "old": "form prod",
     }
-    assert (plain(recipe), recipe.base, recipe.ports) == (expected, "python:3", (80,))
+    assert (plain(recipe), recipe.base, recipe.ports) == (expected, "python:${TAG}", (80,))
 
 
 def test_what_describes_the_image_stays_there() -> None:
@@ -108,3 +108,15 @@ def test_continued_lines_comments_and_nonsense() -> None:
     assert read("") == Recipe()
     assert read("CMD x\nENV\nHELLO\n\x00\n") == Recipe()
     assert read("FROM a\nENV =\nENV A\nENV B=1 C\nCMD\n") == Recipe(base="a", environment={"A": Secret("")})
+
+
+def test_a_stage_may_be_chosen_by_an_argument() -> None:
+    """`FROM $MODE` finds the stage that the argument names."""
+    text = 'ARG MODE=dev\nFROM a AS dev\nCMD ["dev"]\nFROM a AS prod\nCMD ["prod"]\nFROM ${MODE}\n'
+    assert [read(text).command, read(text, MODE="prod").command] == [("dev",), ("prod",)]
+
+
+def test_no_value_shows() -> None:
+    """Wherever a variable may have been put, its value is in no repr."""
+    text = "ARG K\nFROM ${K}\nARG K\nENV K=$K\nWORKDIR /$K\nSTOPSIGNAL $K\nEXPOSE $K\nCMD run $K\nENTRYPOINT $K\n"
+    assert "canary" not in repr(read(text, K="canary"))

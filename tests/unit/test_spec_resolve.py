@@ -10,6 +10,7 @@ import pytest
 from towline.spec.compose import config_of
 from towline.spec.dockerfile import read_dockerfile
 from towline.spec.ground import Ground
+from towline.spec.layout import app_name
 from towline.spec.mistakes import page_of
 from towline.spec.model import App, Health, Service, Target
 from towline.spec.resolve import resolve
@@ -252,3 +253,12 @@ def test_names_become_host_labels() -> None:
     app, _ = both({"My_api.v2": {"build": BUILD}}, "")
     assert (app.name, app.services[0].hostname) == ("shop", "my-api-v2")
     assert both({}, "app: other")[0].name == "other"
+
+
+@pytest.mark.parametrize(
+    ("project", "name"), [("shop", "shop"), ("my_shop", "my-shop"), ("3d", "app-3d"), ("-", "app")]
+)
+def test_the_projects_name_becomes_the_apps(project: str, name: str) -> None:
+    """Compose allows underscores and leading digits, hosts do not."""
+    assert app_name(project) == name
+    assert len(app_name("x" * 80)) == 41

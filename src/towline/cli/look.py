@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Services, Target
 from towline.cli.show import Screen
+from towline.core.errors import UsageError
 from towline.core.units import show_bytes, show_seconds
 from towline.ops import inspect
 from towline.ops.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def add_to(app: typer.Typer) -> None:
@@ -133,6 +138,7 @@ def execute(
     workspace = open_workspace(project, target)
     environment = {name: value.reveal() for name, value in inspect.environment_of(workspace, service).items()}
     folder = workspace.app.service(service).context or workspace.project
+    _refuse_missing(command[0], folder, environment.get("PATH", os.defpath))
     if as_json:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         output = inspect.clean(workspace, done.stdout), inspect.clean(workspace, done.stderr)
@@ -140,6 +146,14 @@ def execute(
         raise typer.Exit(done.returncode)
     os.chdir(folder)
     os.execvpe(command[0], command, environment)  # noqa: S606 - the user's own command, as typed
+
+
+def _refuse_missing(program: str, folder: Path, path: str) -> None:
+    """Raises UsageError unless the program is found as the service itself would find it."""
+    found = shutil.which(str(folder / program)) if "/" in program else shutil.which(program, path=path)
+    if found is None:
+        place = f"in {folder}" if "/" in program else "on the PATH of this service"
+        raise UsageError(f"there is no program `{program}` {place}", hint="towline exec SERVICE -- sh")
 
 
 def history(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:

@@ -21,7 +21,7 @@ OF_THE_COMMANDS = {10: "`towline plan`: there is something to do"}
 
 def pages() -> dict[str, str]:
     """Every printed page: file name to text."""
-    return {**spec_reference.pages(), "commands.md": commands(), "exit-codes.md": exit_codes()}
+    return {**spec_reference.reference_files(), "commands.md": commands(), "exit-codes.md": exit_codes()}
 
 
 def exit_codes() -> str:

@@ -108,7 +108,15 @@ class FakeSite:
             return Facts(
                 site=self._site,
                 instances=tuple(
-                    InstanceFact(one["name"], one["service"], one["revision"], _STATES.get(state, state), one["port"])
+                    InstanceFact(
+                        one["name"],
+                        one["service"],
+                        one["revision"],
+                        _STATES.get(state, state),
+                        one["port"],
+                        one["drain"],
+                        one["stop_within"],
+                    )
                     for one, state in sorted(instances, key=lambda pair: str(pair[0]["name"]))
                 ),
                 stores=tuple(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from towline.core.secret import Secret
     from towline.ops.workspace import Workspace
     from towline.release.engine import Outcome
-    from towline.steps.model import Plan
+    from towline.steps.model import Facts, Plan
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Prepared:
     """A plan with what it needs to be carried out."""
 
     plan: Plan
+    seen: dict[str, Facts]
     bundle: Bundle
     values: dict[str, Secret]
 
@@ -35,14 +36,15 @@ def prepare(workspace: Workspace) -> Prepared:
     facts = workspace.site.observe()
     values = workspace.values()
     bundle = workspace.bundle(facts, values)
-    return Prepared(build(bundle, {facts.site: facts}), bundle, values)
+    seen = {facts.site: facts}
+    return Prepared(build(bundle, seen), seen, bundle, values)
 
 
 def deploy(workspace: Workspace, prepared: Prepared, listener: events.Listener) -> Outcome:
     """Carry out a plan. Raises StepFailed, after going back to the release before, when a step fails."""
     plan = prepared.plan
     with held(workspace.sites, owner(), LEASE) as hold:
-        refuse_stale(plan, {name: site.observe() for name, site in workspace.sites.items()})
+        refuse_stale(plan, {name: site.observe() for name, site in workspace.sites.items()}, prepared.seen)
         workspace.keep(prepared.values)
         for part in prepared.bundle.sites:
             workspace.sites[part.site].stash(part.contents, hold.leases[part.site])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from towline.core.errors import UsageError
 from towline.ops.recover import failed_step
 from towline.ops.workspace import LEASE, owner
+from towline.release import journal
 from towline.release.down import plan_down, plan_purge
 from towline.release.engine import run
 from towline.release.lock import held
@@ -27,10 +28,17 @@ def down(standing: Standing, listener: Listener) -> Outcome | None:
     """Stop everything in order; None when nothing ran. Data stays."""
     with held(standing.sites, owner(), LEASE) as hold:
         facts = standing.site.observe()
-        if not facts.instances and not standing.site.status():
+        if not facts.instances and _was_ended(standing):
             return None
         plan = plan_down(standing.app, standing.target, {facts.site: facts}, drain_at_most=DRAIN_AT_MOST)
-        return _carried_out(standing, plan, hold, listener)
+        outcome = _carried_out(standing, plan, hold, listener)
+    return outcome if outcome.changed else None
+
+
+def _was_ended(standing: Standing) -> bool:
+    """Whether the last run ended the site; after any other, what supervises the app may live on with nothing to do."""
+    runs = journal.read(standing.site, standing.sites).runs
+    return bool(runs) and runs[-1].plan.intent in ("down", "purge") and runs[-1].outcome == "done"
 
 
 def purge(standing: Standing, name: str, listener: Listener) -> Outcome:

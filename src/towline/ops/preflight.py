@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import psutil
 
 from towline.artifacts.environment import of_service
-from towline.artifacts.stores import SERVER_MAJOR
 from towline.core.errors import Finding, Findings, Where
 from towline.core.units import show_bytes
 
@@ -47,7 +46,7 @@ PAGE = "towline.yaml"
 def preflight(workspace: Workspace) -> tuple[Finding, ...]:
     """Everything that is in the way, errors and warnings together."""
     facts = workspace.site.observe()
-    found = [*_room(facts), *_majors(facts), *_ports(workspace, facts)]
+    found = [*_room(facts), *_majors(workspace, facts), *_ports(workspace, facts)]
     for service in workspace.app.services:
         found += _program(workspace, service)
     return tuple(found)
@@ -76,18 +75,20 @@ def _room(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _majors(facts: Facts) -> Iterator[Finding]:
+def _majors(workspace: Workspace, facts: Facts) -> Iterator[Finding]:
+    """PostgreSQL opens data of its own major version only; the other servers also what an older one wrote."""
     for store in facts.stores:
-        wanted = SERVER_MAJOR.get(store.kind)
-        if store.major is None or wanted is None or store.major == wanted:
+        if store.major is None:
             continue
-        newer = int(store.major) > int(wanted)
+        server = workspace.site.server_major(store.kind)
+        if store.major == server or (store.kind != "postgres" and int(store.major) < int(server)):
+            continue
         yield Finding(
             "data-of-another-major",
-            f"the data of `{store.name}` was written by {store.kind} {store.major}, and the server here is {wanted}"
-            + (": a server never opens the data of a newer one" if newer else ""),
-            where=Where(f"store {store.name}"),
-            hint="use the Towline version that wrote it to dump the data, then restore the dump here",
+            f"the data of `{store.name}` was written by {store.kind} {store.major}, and the server here is {server}",
+            where=Where(str(workspace.home / "data" / store.name)),
+            hint="dump it with the Towline version that wrote it (`towline exec SERVICE -- pg_dump ...`), then\n"
+            f"`towline down --purge {store.name}`, and load the dump into the new store",
         )
 
 

@@ -109,7 +109,7 @@ class Workspace:
 def open_workspace(project: Path, target: str, listener: Listener = ignore) -> Workspace:
     """Read the user's files and open the target's sites. Raises Findings with every mistake."""
     machine = dict(os.environ)
-    project = project.resolve()
+    project = _folder(project)
     resolved = read(project, target, env=machine)
     placement = place(resolved.app, resolved.target)
     site = driver_of(resolved.target.sites[0], home_of(project, target), machine, listener)
@@ -118,13 +118,19 @@ def open_workspace(project: Path, target: str, listener: Listener = ignore) -> W
 
 def open_standing(project: Path, target: str) -> Standing:
     """What was deployed from a project, whatever its files say by now. Raises UsageError when nothing ever was."""
-    project = project.resolve()
+    project = _folder(project)
     home = home_of(project, target)
     site = driver_of(Site("local", "local"), home, dict(os.environ), ignore) if home.is_dir() else None
     last = next((line.plan for line in reversed(site.journal()) if line.plan), None) if site else None
     if site is None or last is None:
         raise UsageError(f"nothing of {project} was ever started as target `{target}`", hint="towline up")
     return Standing(str(last["app"]), target, site)
+
+
+def _folder(project: Path) -> Path:
+    if not project.is_dir():
+        raise UsageError(f"there is no folder {project}", hint="ls")
+    return project.resolve()
 
 
 def home_of(project: Path, target: str) -> Path:

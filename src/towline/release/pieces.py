@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from towline.artifacts.model import SiteBundle
 from towline.release.order import levels
-from towline.release.swap import UNKNOWN_STOP, Swap, farewell, lives, moved_away, stopped, swap, swap_server
+from towline.release.swap import Swap, farewell, lives, moved_away, stopped, swap, swap_server
 from towline.steps.kinds import ConfigureDoor
 from towline.steps.model import digest_of
 
@@ -95,7 +95,7 @@ def pieces(name: str, bundle: Bundle, all_facts: Mapping[str, Facts]) -> Pieces:
         f"store `{store}` is no longer wanted: it is stopped, its data is kept"
         for store in sorted({fact.service for fact in gone})
     ]
-    return Pieces(wanted, facts, swaps, stores, door, stopped(gone, UNKNOWN_STOP), tuple(notes))
+    return Pieces(wanted, facts, swaps, stores, door, stopped(gone), tuple(notes))
 
 
 def joined(parts: Iterable[Steps]) -> Steps:

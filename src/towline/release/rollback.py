@@ -30,7 +30,7 @@ def rollback(state: State) -> Plan:
     if not undone:
         raise Refused("there is no release to take back", hint="towline status")
     if any(run.plan.intent == "purge" for run in undone):
-        raise Refused("data was deleted, and no rollback brings it back", hint="towline deploy")
+        raise Refused("data was deleted, and no rollback brings it back", hint="towline up")
     kept = state.standing[: len(state.standing) - len(undone)]
     draft = Draft()
     for place, run in reversed(list(enumerate(undone))):

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from towline.steps.kinds import AnyStep, Instance
     from towline.steps.model import InstanceFact
 
-UNKNOWN_DRAIN = 30.0
-"""Seconds for the open requests of a copy of which only the name is known any more."""
-
-UNKNOWN_STOP = 60.0
-"""Seconds to end for such a copy: generous, since one that obeys the signal does not use them up."""
-
 
 @dataclass(frozen=True)
 class Swap:
@@ -55,18 +49,17 @@ def swap(
     old, new = _old(wanted.instances, running), _new(wanted.instances, running)
     if new and ((wanted.swap == "after" and (old or moves_in)) or _share_a_name(old, new)):
         return _after(wanted, old, new, upstreams)
-    drain = max((one.drain for one in wanted.instances), default=UNKNOWN_DRAIN) if upstreams else 0.0
     return Swap(
         start=_started(new),
         shift=_shifted(wanted, upstreams),
-        drain=_drained(old, drain),
-        stop=stopped(old, _stop_within(wanted)),
+        drain=drained(old),
+        stop=stopped(old),
     )
 
 
 def moved_away(wanted: ServiceArtifact, running: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> Swap:
     """A service of swap `after` that goes to another site: its copies here make way before it starts there."""
-    return Swap(make_way=_given_up(wanted.name, _old((), running), upstreams, _stop_within(wanted)))
+    return Swap(make_way=_given_up(wanted.name, _old((), running), upstreams))
 
 
 def farewell(service: str, running: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> Swap:
@@ -74,8 +67,7 @@ def farewell(service: str, running: tuple[InstanceFact, ...], upstreams: tuple[s
     old = _old((), running)
     shift = (Shift(service, ()),) if upstreams else ()
     note = f"`{service}` is no longer wanted: it finishes what it has and is stopped" if old or upstreams else ""
-    drain = _drained(old, UNKNOWN_DRAIN if upstreams else 0.0)
-    return Swap(shift=shift, drain=drain, stop=stopped(old, UNKNOWN_STOP), note=note)
+    return Swap(shift=shift, drain=drained(old), stop=stopped(old), note=note)
 
 
 def swap_server(server: Instance, running: tuple[InstanceFact, ...], pause: str) -> Swap:
@@ -85,15 +77,15 @@ def swap_server(server: Instance, running: tuple[InstanceFact, ...], pause: str)
     """
     old, new = _old((server,), running), _new((server,), running)
     return Swap(
-        make_way=stopped(old, server.stop_within),
+        make_way=stopped(old),
         come_back=_started(new),
         note=pause if old and new else "",
     )
 
 
-def stopped(old: tuple[InstanceFact, ...], within: float) -> tuple[AnyStep, ...]:
-    """Stop each, at most `within` seconds, and see that nothing of it is left."""
-    stops = tuple(StopInstance(fact.name, within) for fact in old)
+def stopped(old: tuple[InstanceFact, ...]) -> tuple[AnyStep, ...]:
+    """Stop each, within its own limit, and see that nothing of it is left."""
+    stops = tuple(StopInstance(fact.name, fact.stop_within) for fact in old)
     return (*stops, *(ConfirmStopped(fact.name) for fact in old))
 
 
@@ -108,17 +100,15 @@ def _after(
     waits = "; requests wait at the front door meanwhile" if upstreams else ""
     reason = f" ({wanted.swap_reason})" if wanted.swap_reason else ""
     return Swap(
-        make_way=_given_up(wanted.name, old, upstreams, _stop_within(wanted)),
+        make_way=_given_up(wanted.name, old, upstreams),
         come_back=(*_started(new), *_shifted(wanted, ())),
         note=f"`{wanted.name}` pauses: its old copy stops before the new one starts{reason}{waits}",
     )
 
 
-def _given_up(
-    service: str, old: tuple[InstanceFact, ...], upstreams: tuple[str, ...], within: float
-) -> tuple[AnyStep, ...]:
+def _given_up(service: str, old: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> tuple[AnyStep, ...]:
     held = (Shift(service, ()),) if upstreams else ()
-    return (*held, *stopped(old, within))
+    return (*held, *stopped(old))
 
 
 def _old(wanted: tuple[Instance, ...], running: tuple[InstanceFact, ...]) -> tuple[InstanceFact, ...]:
@@ -137,10 +127,6 @@ def _share_a_name(old: tuple[InstanceFact, ...], new: tuple[Instance, ...]) -> b
     return bool({fact.name for fact in old} & {one.name for one in new})
 
 
-def _stop_within(wanted: ServiceArtifact) -> float:
-    return max((one.stop_within for one in wanted.instances), default=UNKNOWN_STOP)
-
-
 def _started(new: tuple[Instance, ...]) -> tuple[AnyStep, ...]:
     starts = tuple(StartInstance(one) for one in new)
     waits = tuple(WaitReady(one.name, one.ready.within, one.drain) for one in new)
@@ -154,5 +140,6 @@ def _shifted(wanted: ServiceArtifact, upstreams: tuple[str, ...]) -> tuple[AnySt
     return (Shift(wanted.name, to), ConfirmShift(wanted.name, to)) if to else (Shift(wanted.name, ()),)
 
 
-def _drained(old: tuple[InstanceFact, ...], within: float) -> tuple[AnyStep, ...]:
-    return tuple(Drain(fact.name, within) for fact in old if within > 0)
+def drained(old: tuple[InstanceFact, ...], at_most: float = float("inf")) -> tuple[AnyStep, ...]:
+    """Let those that take requests finish them, within their own limits and no longer than `at_most` seconds."""
+    return tuple(Drain(fact.name, min(fact.drain, at_most)) for fact in old if fact.drain > 0)

@@ -31,6 +31,15 @@ _ASKED = {
 }
 
 
+_BESIDE_HOST = {**_ASKED, "NAME": "database"}
+
+_QUEUE_WORDS = frozenset(
+    {"QUEUE", "QUEUES", "BROKER", "CELERY", "BULL", "BULLMQ", "SIDEKIQ", "RQ", "JOB", "JOBS", "DRAMATIQ", "ARQ"}
+    | {"HUEY", "TASKIQ", "RESQUE"}
+)
+_CACHE_WORDS = frozenset({"CACHE", "CACHES", "CACHING"})
+
+
 @dataclass(frozen=True)
 class Address:
     """A variable that holds the address of Compose service `of`: by its name in Compose's network, or as `localhost`
@@ -84,3 +93,26 @@ def asked_attribute(variable: str, kind: str, *, by: str = "name") -> str:
     if kind == "postgres" and "DIRECT" in words:
         return "direct_url"
     return _ASKED.get(words[-1].removeprefix("PG"), "host" if kind == "stateful" else "url")
+
+
+def beside(variable: str, kind: str) -> dict[str, str]:
+    """The variables that go with a host variable, to what each asks: DB_PORT, DB_USER, ... of DB_HOST.
+
+    Empty for a variable that holds more than a host, and for a store that has no such parts.
+    """
+    suffix = next((word for word in ("HOSTNAME", "HOST", "SERVER") if variable.upper().endswith(word)), None)
+    if suffix is None or kind not in {"postgres", "redis"}:
+        return {}
+    prefix = variable[: -len(suffix)]
+    asked = {word: attribute for word, attribute in _BESIDE_HOST.items() if attribute != "host"}
+    if kind == "redis":
+        asked = {word: attribute for word, attribute in asked.items() if attribute != "database"}
+    return {f"{prefix}{word}": attribute for word, attribute in asked.items()}
+
+
+def purpose(variable: str) -> Literal["queue", "cache"] | None:
+    """What a variable's name says that a redis is for."""
+    words = set(variable.upper().split("_"))
+    if words & _QUEUE_WORDS:
+        return "queue"
+    return "cache" if words & _CACHE_WORDS else None

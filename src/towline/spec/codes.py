@@ -42,6 +42,7 @@ CODES: dict[str, str] = {
         "A variable holds an address that only Compose's network knows, such as `db:5432`, and is not bound. "
         "The finding names the variable and never its value."
     ),
+    "half-bound": "A host is bound, and the port, user or password beside it is not: it is still that of Compose.",
     "published-address": (
         "A variable holds `localhost` with a port that the Compose file publishes. Under Towline that service has "
         "another address."

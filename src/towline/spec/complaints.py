@@ -42,8 +42,8 @@ class Known:
             keys |= {str(part) for path in source.lines for part in path}
             values |= set(_private(source.value, inside=False))
         files = [root / ".env", *(root / name for source in sources for name in _environment_files(source.value))]
-        there = [path for path in dict.fromkeys(files) if path.is_file()]
-        texts = {_place(path, root): path.read_text(encoding="utf-8", errors="replace") for path in there}
+        there = {path: text for path in dict.fromkeys(files) for text in [_text_of(path)] if text is not None}
+        texts = {_place(path, root): text for path, text in there.items()}
         for text in texts.values():
             values |= set(_assigned(text))
         return cls(tuple(Secret(value) for value in values), frozenset(keys), tuple(there), texts)
@@ -55,6 +55,14 @@ class Known:
             return match[0] if match[0][1:-1] in self.keys else MASK
 
         return redact(_QUOTED.sub(kept, text), self.values)
+
+
+def _text_of(path: Path) -> str | None:
+    """The content of a file, None when it cannot be read: Compose says why, this is only for what it may repeat."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def _place(path: Path, root: Path) -> str:

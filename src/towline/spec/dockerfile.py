@@ -28,7 +28,8 @@ _OF_THE_IMAGE = frozenset({"PATH", "VIRTUAL_ENV", "PYTHONHOME", "HOME", "LD_LIBR
 class Recipe:
     """What one stage ends up with. `entrypoint` and `command` are argument lists, shell form already wrapped.
 
-    `entry_is_shell`: the entrypoint was written in shell form, which takes no arguments. `base` is the image below.
+    `entry_is_shell`: the entrypoint was written in shell form, which takes no arguments. `base` is the image below, as
+    written: its variables stay variables. Whatever may hold the value of one is left out of the repr.
     """
 
     base: str | None = None
@@ -37,8 +38,8 @@ class Recipe:
     entry_is_shell: bool = False
     environment: dict[str, Secret] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
-    workdir: str | None = None
-    stop_signal: str | None = None
+    workdir: str | None = field(default=None, repr=False)
+    stop_signal: str | None = field(default=None, repr=False)
 
 
 def read_dockerfile(content: bytes, *, stage: str | None = None, args: Mapping[str, Secret] | None = None) -> Recipe:
@@ -52,7 +53,7 @@ def read_dockerfile(content: bytes, *, stage: str | None = None, args: Mapping[s
     current: _Stage | None = None
     for word, value in _instructions(content):
         if word == "FROM":
-            image, name = _from(value, outside)
+            image, name = _from(value)
             current = _Stage.on(image, stages, outside, given)
             stages[(name or str(len(stages))).lower()] = current
         elif current is not None:
@@ -104,7 +105,7 @@ class _Stage:
         cls, image: str, stages: Mapping[str, _Stage], outside: Mapping[str, str], given: Mapping[str, str]
     ) -> _Stage:
         """A new stage on an image, or on an earlier stage, whose settings (not arguments) it inherits."""
-        below = stages.get(image.lower())
+        below = stages.get(_expanded(image, outside).lower())
         made = cls(image if below is None else below.base, outside, given)
         if below is not None:
             made.entrypoint, made.command, made.entry_is_shell = below.entrypoint, below.command, below.entry_is_shell
@@ -216,11 +217,11 @@ def _without_bodies(text: str) -> str:
     return "\n".join(kept) + "\n"
 
 
-def _from(value: str, outside: Mapping[str, str]) -> tuple[str, str | None]:
+def _from(value: str) -> tuple[str, str | None]:
     from dockerfile_parse.parser import image_from
 
     image, name = image_from(value)
-    return _expanded(image or "scratch", outside), name
+    return image or "scratch", name
 
 
 def _pairs(value: str, scope: Mapping[str, str]) -> dict[str, str]:

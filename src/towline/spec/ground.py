@@ -58,11 +58,11 @@ def _look_at(build: Build) -> Ground:
         return Ground(recipe, build.context is None or build.context.is_dir(), locks=_locks(build.context))
     if build.context is None or not build.context.is_dir():
         return Ground(context_exists=False, dockerfile_exists=False)
-    dockerfile = build.dockerfile
-    if dockerfile is None or not dockerfile.is_file():
+    try:
+        content = (build.dockerfile or build.context / "Dockerfile").read_bytes()
+    except OSError:
         return Ground(dockerfile_exists=False, locks=_locks(build.context))
-    recipe = read_dockerfile(dockerfile.read_bytes(), stage=build.stage, args=build.args)
-    return Ground(recipe, locks=_locks(build.context))
+    return Ground(read_dockerfile(content, stage=build.stage, args=build.args), locks=_locks(build.context))
 
 
 def _locks(context: Path | None) -> tuple[Path, ...]:

@@ -45,6 +45,12 @@ def lay_out(compose: ComposeConfig, page: Page) -> Layout:
     return Layout(tuple(services), stores, frozenset(omitted))
 
 
+def app_name(project: str) -> str:
+    """Compose's project name, made fit for a host name: small letters, digits and dashes, a letter first."""
+    plain = re.sub(r"[^a-z0-9-]+", "-", project.lower()).strip("-") or "app"
+    return (plain if plain[0].isalpha() else f"app-{plain}")[:41].rstrip("-")
+
+
 def _free_name(service: str, taken: dict[str, str | None]) -> str:
     """The name of a store that only the Compose file has: its service's, made fit for hosts and folders."""
     plain = re.sub(r"[^a-z0-9_-]", "-", service.lower()).strip("-") or "store"

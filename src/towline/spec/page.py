@@ -93,7 +93,7 @@ Span = Annotated[float, BeforeValidator(_read_span), _plain_schema("span", "30s"
 Size = Annotated[int, BeforeValidator(_read_size), _plain_schema("size", "512MB")]
 Text = Annotated[str, BeforeValidator(_read_text), _plain_schema("text", "done")]
 ShellLine = Annotated[str, AfterValidator(_one_line), Field(title="shell line")]
-InnerPath = Annotated[str, AfterValidator(_inside), Field(title="path in the project")]
+InnerPath = Annotated[str, AfterValidator(_inside), Field(title="path in the project", max_length=240)]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s?#]*$", title="URL path", examples=["/health"])]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", title="host label")]
 Domain = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from towline.spec.detect import database_of, image_major, one_shots, redis_use, store_kind
 from towline.spec.ground import Ground
-from towline.spec.layout import Layout, lay_out
+from towline.spec.layout import Layout, app_name, lay_out
 from towline.spec.model import (
     SERVICE_REFERENCES,
     STORE_REFERENCES,
@@ -48,7 +48,7 @@ def resolve(
     What is unknown (a store of a binding, a site of a place) is left out here and found there.
     """
     layout = lay_out(compose, read.page)
-    name = read.page.app or compose.name
+    name = read.page.app or app_name(compose.name)
     services = _services(compose, read.page, layout, ground)
     stores = tuple(_store(store, compose, read, layout, name) for store in layout.stores)
     app = App(

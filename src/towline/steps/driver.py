@@ -89,5 +89,8 @@ class Onlooker(Protocol):
     def listeners(self, instance: str) -> tuple[tuple[str, int], ...]:
         """The addresses and ports on which the processes of an instance listen."""
 
+    def server_major(self, store_kind: str) -> str:
+        """The major version of the server that the site would start for a store of this kind."""
+
     def environment(self, instance: str) -> Mapping[str, Secret] | None:
         """What the process of an instance really has; None where the system does not tell."""

@@ -19,13 +19,18 @@ Before = dict[str, Any]
 
 @dataclass(frozen=True)
 class InstanceFact:
-    """An instance that a site reports: `state` is "ready", "starting", "stopped" or "crashed"."""
+    """An instance that a site reports: `state` is "ready", "starting", "stopped" or "crashed".
+
+    `drain` and `stop_within` are the limits that it was started with: no later file can shorten what it was promised.
+    """
 
     name: str
     service: str
     revision: str
     state: str
     port: int | None = None
+    drain: float = 0.0
+    stop_within: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 
+_PROBE = ".towline-ready"
+"""The object that is put into the app's bucket, and taken out again, to see that it can be."""
+
 
 def why_not(port: int, settings: Mapping[str, str], blobs: Blobs) -> str | None:
-    """Why it does not serve yet; None when it does."""
+    """Why it does not serve yet; None when an object goes in and comes back.
+
+    It answers before its own parts have found each other again: until then each object is an internal error.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
+    client, name = administrator(port, settings, blobs), settings["bucket"]
     try:
-        administrator(port, settings, blobs).list_buckets()
+        if name in _names(client):
+            client.put_object(Bucket=name, Key=_PROBE, Body=b"ready")
+            client.get_object(Bucket=name, Key=_PROBE)["Body"].read()
+            client.delete_object(Bucket=name, Key=_PROBE)
     except (BotoCoreError, ClientError) as error:
         return " ".join(str(error).split())
     return None
@@ -34,8 +44,7 @@ def prepare(client: S3Client, name: str, *, public: bool, external_url: str) -> 
     `external_url` is where a browser finds the server: its port is that of the pages of the app.
     """
     changed = []
-    present = {bucket.get("Name") for bucket in client.list_buckets().get("Buckets", [])}
-    if name not in present:
+    if name not in _names(client):
         client.create_bucket(Bucket=name)
         changed.append(f"bucket {name}")
     if public:
@@ -95,6 +104,10 @@ def client_of(port: int, access_key: str, secret_key: str) -> S3Client:
     )
     client: S3Client = session.client("s3", endpoint_url=f"http://127.0.0.1:{port}", config=config)
     return client
+
+
+def _names(client: S3Client) -> set[str]:
+    return {bucket["Name"] for bucket in client.list_buckets().get("Buckets", []) if "Name" in bucket}
 
 
 def _public_read(name: str) -> dict[str, object]:

@@ -121,6 +121,10 @@ class LocalSite:
         process = self._ground.supervisor.process(instance)
         return () if process is None or process.pid is None else sockets.listeners(process.pid)
 
+    def server_major(self, store_kind: str) -> str:
+        """What the program itself says. Raises SiteUnreachable when it is not there."""
+        return self._ground.programs.major(store_kind)
+
     def environment(self, instance: str) -> Mapping[str, Secret] | None:
         """What the process of an instance was started with; None when it does not run or the system does not tell."""
         process = self._ground.supervisor.process(instance)

@@ -50,6 +50,8 @@ def _instance(process: Process) -> InstanceFact:
         revision=process.labels.get("revision", ""),
         state=_STATES.get(process.state, "starting"),
         port=None if instance is None else instance.port,
+        drain=0.0 if instance is None else instance.drain,
+        stop_within=10.0 if instance is None else instance.stop_within,
     )
 
 

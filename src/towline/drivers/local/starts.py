@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from towline.drivers.local.servers import Start
     from towline.steps.kinds import Instance
 
-DUMP_HINT = "run the release that wrote it, `towline backup`, then `towline up` and `towline restore`"
+DUMP_HINT = "dump it with the Towline version that wrote it, `towline down --purge STORE`, then load the dump"
 
 
 class Starts:

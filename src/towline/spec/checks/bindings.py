@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Finding
-from towline.spec.addresses import Address, addresses, asked_attribute
+from towline.spec.addresses import Address, addresses, asked_attribute, beside
 from towline.spec.checks.view import warning
 from towline.spec.nearest import did_you_mean, listed, shown
 from towline.spec.resolve import RUNS_CODE, references
@@ -28,6 +28,7 @@ def check(view: View) -> Iterator[Finding]:
             yield from _reference(view, owner, variable, reference)
     for service in view.app.services:
         yield from _unbound(view, service)
+        yield from _half_bound(view, service)
 
 
 def _reference(view: View, owner: str, variable: str, reference: str) -> Iterator[Finding]:
@@ -76,6 +77,22 @@ def _unbound(view: View, service: Service) -> Iterator[Finding]:
     for address in addresses(environment, view.compose):
         if address.variable not in bound and not _about_itself(address, service):
             yield _unbound_finding(view, service, address)
+
+
+def _half_bound(view: View, service: Service) -> Iterator[Finding]:
+    """A host that is bound, while port, user or password beside it are still those of Compose."""
+    bound = {binding.variable for binding in view.app.bindings_of(service.name)}
+    kinds = {store.name: store.kind for store in view.app.stores}
+    for binding in view.app.bindings_of(service.name):
+        asked = beside(binding.variable, kinds.get(binding.of, "")) if binding.attribute == "host" else {}
+        for variable, attribute in asked.items():
+            if variable in service.environment and variable not in bound:
+                sentence = (
+                    f"`{binding.variable}` of `{service.name}` is bound to `{binding.of}`, but `{variable}` is not"
+                )
+                where = view.compose.where_variable(service.name, variable)
+                hint = f'bind: {{"*": {{{variable}: {binding.of}.{attribute}}}}}'
+                yield Finding("half-bound", f"{sentence}: it is still that of Compose", where, hint)
 
 
 def _about_itself(address: Address, service: Service) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Finding
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from towline.spec.checks.view import View
+    from towline.spec.container import Mount
     from towline.spec.model import Service
     from towline.spec.page import TargetEntry
 
@@ -90,7 +92,7 @@ def _without_container(view: View, service: Service) -> Iterator[Finding]:
         yield warning(
             "container-only", sentence, view.compose.where("services", service.name, container.beyond[0]), None
         )
-    targets = [mount.target for mount in container.mounts if mount.kind != "tmpfs"]
+    targets = [mount.target for mount in container.mounts if mount.kind != "tmpfs" and not _is_code(mount, service)]
     if targets:
         sentence = f"`{service.name}` will not find {listed(targets, 'and')}: a laptop has the real folders, no mounts"
         hint = "let it take the folder from a variable, or keep files in a bucket"
@@ -104,6 +106,11 @@ def _without_container(view: View, service: Service) -> Iterator[Finding]:
     if in_command:
         sentence = f"The command of `{service.name}` names a path that only its container has"
         yield warning("container-path", sentence, where, f"services: {{{service.name}: {{run: ...}}}}")
+
+
+def _is_code(mount: Mount, service: Service) -> bool:
+    """A mount of the service's own source, for work in a container: on a laptop it runs in that folder anyway."""
+    return mount.kind == "bind" and service.context is not None and Path(mount.source).is_relative_to(service.context)
 
 
 def _inside_paths(view: View, service: Service, targets: list[str]) -> tuple[list[str], bool]:

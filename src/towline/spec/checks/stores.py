@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Finding, Where
+from towline.spec.addresses import purpose
 from towline.spec.detect import eviction_policy, image_name, is_stateful, store_kind
 from towline.spec.nearest import listed
 
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
     from towline.spec.checks.view import View
     from towline.spec.model import Store
 
-_QUEUE_WORDS = frozenset(
-    {"QUEUE", "QUEUES", "BROKER", "CELERY", "BULL", "BULLMQ", "SIDEKIQ", "RQ", "JOB", "JOBS", "DRAMATIQ", "ARQ"}
-    | {"HUEY", "TASKIQ", "RESQUE"}
-)
-_CACHE_WORDS = frozenset({"CACHE", "CACHES", "CACHING"})
 _WHY = "a cache drops keys when memory is short, a queue must drop none"
 
 
@@ -68,8 +64,7 @@ def _eviction(view: View, store: Store) -> Iterator[Finding]:
 def _uses(view: View, store: str) -> tuple[list[str], list[str]]:
     """The variables bound to a store whose names say queue, and those whose names say cache."""
     bound = sorted({binding.variable for binding in view.app.bindings if binding.of == store})
-    queue = [one for one in bound if _QUEUE_WORDS & set(one.upper().split("_"))]
-    return queue, [one for one in bound if _CACHE_WORDS & set(one.upper().split("_")) and one not in queue]
+    return [one for one in bound if purpose(one) == "queue"], [one for one in bound if purpose(one) == "cache"]
 
 
 def _two_uses(view: View) -> Iterator[Finding]:
