@@ -164,11 +164,12 @@ def test_the_file_is_found_by_composes_own_order(project: Project, name: str) ->
 
 def test_profiles_are_no_part_of_the_app(project: Project) -> None:
     """Neither by default nor when the machine's own variables or `.env` ask for one."""
-    text = "services:\n  api: {image: x}\n  debug: {image: y, profiles: [debug]}\n"
+    text = "services:\n  api: {image: x}\n  debug: {image: y, profiles: [debug], env_file: gone.env}\n"
     project.write(".env", "COMPOSE_PROFILES=debug\n")
-    config = project.compose(text, COMPOSE_PROFILES="debug")
-    assert [container.name for container in config.containers] == ["api"]
-    assert config.profiled == ("debug",)
+    for env in ({}, {"COMPOSE_PROFILES": "debug"}):
+        config = project.compose(text, **env)
+        assert [container.name for container in config.containers] == ["api"]
+        assert config.profiled == ("debug",)
 
 
 def test_a_missing_variable_is_named_with_its_line(project: Project) -> None:
@@ -327,6 +328,37 @@ def test_all_mistakes_of_all_files_at_once(project: Project) -> None:
         ("error", "towline.yaml:4", "unknown-reference"),
         ("warning", "compose.yaml:7", "missing-variable"),
     ]
+
+
+def test_warnings_stop_nothing(project: Project) -> None:
+    """A project with warnings only is read, and they come with it."""
+    project.write(
+        "compose.yaml", "services:\n  api: {build: ., ports: ['80:80'], privileged: true, labels: ['a=${NONE}']}\n"
+    )
+    assert [finding.code for finding in project.read().warnings] == ["container-only", "missing-variable"]
+
+
+def test_the_stage_and_the_arguments_of_the_build_count(project: Project) -> None:
+    """`build.target` chooses the stage, `build.args` go before the Dockerfile's own defaults; so for an inline one."""
+    text = 'ARG MODE=a\nFROM x AS dev\nARG MODE=a\nENV MODE=$MODE\nCMD ["dev"]\nFROM x\nCMD ["prod"]\n'
+    project.write("Dockerfile", text)
+    inline = text.replace("$", "$$").replace("\n", "\n        ")
+    project.write(
+        "compose.yaml",
+        f"""
+services:
+  api: {{build: {{context: ., target: dev, args: {{MODE: b}}}}}}
+  inline:
+    build:
+      target: dev
+      args: {{MODE: b}}
+      dockerfile_inline: |
+        {inline}
+""",
+    )
+    for service in project.read().app.services:
+        assert service.command is not None
+        assert (service.command.argv, service.environment["MODE"].reveal()) == (("dev",), "b")
 
 
 def test_without_a_page_the_hint_is_one(project: Project) -> None:

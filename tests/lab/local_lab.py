@@ -184,7 +184,7 @@ POSTGRES = {
 QUEUE = {"use": "queue", "password": "queue.password", "maxmemory": "64mb"}
 MEDIA = {
     "bucket": "lab-media",
-    "public": "true",
+    "public": "",
     "access_key": "AKAPP",
     "secret_key": "media.secret_key",
     "admin_access_key": "AKADMIN",

@@ -270,13 +270,19 @@ def test_the_bucket_survives_a_kill_and_a_restart(lab: Lab) -> None:
 
 
 def test_a_private_bucket_is_private(lab: Lab) -> None:
-    """Preparing it as private takes the public reading away."""
-    bucket(direct(lab)).put_object(Bucket="lab-media", Key="p", Body=b"p")
+    """Preparing it as private takes the public reading away; public under a prefix is public nowhere else."""
+    for key in ("p", "cards/p"):
+        bucket(direct(lab)).put_object(Bucket="lab-media", Key=key, Body=b"p")
     settings = instance_of(lab, "media").settings
-    lab.carry(PrepareStore("media", "bucket", lab.port("media"), {**settings, "public": "false"}))
-    assert through_door(lab, "/lab-media/p").status_code == 403
-    lab.carry(PrepareStore("media", "bucket", lab.port("media"), settings))
-    assert through_door(lab, "/lab-media/p").status_code == 200
+    private = {name: one for name, one in settings.items() if name != "public"}
+    for prepared, seen in (
+        (private, (403, 403)),
+        ({**private, "public": "cards/"}, (403, 200)),
+        (settings, (200, 200)),
+    ):
+        lab.carry(PrepareStore("media", "bucket", lab.port("media"), prepared))
+        answers = through_door(lab, "/lab-media/p"), through_door(lab, "/lab-media/cards/p")
+        assert tuple(one.status_code for one in answers) == seen
 
 
 def test_everything_listens_on_loopback_only(lab: Lab) -> None:

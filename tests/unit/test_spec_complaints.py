@@ -18,6 +18,7 @@ services:
       NAME: ${NAME}
       PLAIN: $PLAIN_ONE
       PASSWORD: pa$word-canary
+      SECOND: $ecret-canary
     env_file: secret.env
   worker:
     build: {context: .}
@@ -58,7 +59,7 @@ def unset(name: str) -> str:
         ),
         (
             "env file /srv/app/secret.env not found: stat /srv/app/secret.env: no such file or directory",
-            "error compose.yaml:10 missing-env-file: The environment file `secret.env` does not exist",
+            "error compose.yaml:11 missing-env-file: The environment file `secret.env` does not exist",
         ),
         (
             "failed to read /srv/app/secret.env: line 2: unterminated quoted value 'canary-4711",
@@ -74,7 +75,7 @@ def unset(name: str) -> str:
         ),
         (
             "services.worker must be a mapping",
-            "error compose.yaml:11 compose-refused: `services.worker` must be a mapping",
+            "error compose.yaml:12 compose-refused: `services.worker` must be a mapping",
         ),
         (
             (
@@ -96,7 +97,7 @@ def unset(name: str) -> str:
         ),
         (
             'service "worker" has neither an image nor a build context specified: invalid compose project',
-            "error compose.yaml:11 compose-refused: `worker` has neither an image nor a build context specified",
+            "error compose.yaml:12 compose-refused: `worker` has neither an image nor a build context specified",
         ),
         (
             (
@@ -130,6 +131,7 @@ def test_a_bare_dollar_in_a_value_is_not_named() -> None:
     """The name that Compose misses may be a piece of a password, so only its place is told."""
     cut = "A value holds a dollar sign that Compose reads as a variable, which is not set: the value is cut"
     assert told(unset("word")) == [f"warning compose.yaml missing-variable: {cut}"]
+    assert told(unset("ecret")) == told(unset("word"))
     assert told(unset("other")) == [f"warning secret.env missing-variable: {cut}"]
 
 

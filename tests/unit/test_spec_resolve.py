@@ -62,12 +62,13 @@ def test_stores_need_no_entry() -> None:
             "db": {"image": "postgres:18.1", "environment": {"POSTGRES_USER": "ann", "POSTGRES_DB": "data"}},
             "cache": {"image": "redis:7", "command": ["redis-server", "--maxmemory-policy", "allkeys-lru"]},
         },
-        "stores: {media: {kind: bucket, public: true}}",
+        "stores: {media: {kind: bucket, public: true}, cards: {kind: bucket, public: a/b/}, own: {kind: bucket}}",
     )
     db, cache, media = app.store("db"), app.store("cache"), app.store("media")
     assert (db.kind, db.major, db.user, db.database, db.service) == ("postgres", "18", "ann", "data", "db")
     assert (cache.kind, cache.use, cache.major) == ("redis", "cache", "7")
-    assert (media.kind, media.public, media.service, media.database) == ("bucket", True, None, "shop")
+    assert (media.kind, media.public, media.service, media.database) == ("bucket", "", None, "shop")
+    assert (app.store("cards").public, app.store("own").public) == ("a/b/", None)
     assert app.services == ()
 
 

@@ -66,7 +66,7 @@ def _settings(store: Store, addresses: Local, stash: Callable[[Secret], str]) ->
             values = addresses.values
             return {
                 "bucket": store.database,
-                "public": "true" if store.public else "false",
+                **({} if store.public is None else {"public": store.public}),
                 "access_key": values[f"{store.name}.access_key"].reveal(),
                 "secret_key": kept("secret_key"),
                 "admin_access_key": values[f"{store.name}.admin_access_key"].reveal(),

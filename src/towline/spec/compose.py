@@ -27,8 +27,8 @@ _NAMES = (
     ("docker-compose.yml", ("docker-compose.override.yml", "docker-compose.override.yaml")),
 )
 
-# The files are given by name and services behind profiles are no part of the app, so these would only mislead.
-_NOT_PASSED = ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PATH_SEPARATOR")
+# Services behind profiles are no part of the app. Empty, not absent: `.env` may ask for a profile as well.
+_NO_PROFILES = {"COMPOSE_PROFILES": ""}
 
 WITHIN = 60.0
 """Seconds that Compose may take; it needs about 0.1."""
@@ -146,9 +146,8 @@ def _decode(text: str) -> dict[str, Any]:
 
 
 def _ask(paths: tuple[Path, ...], root: Path, env: Mapping[str, str]) -> Ran:
-    passed = {name: value for name, value in env.items() if name not in _NOT_PASSED}
     argv = [*find_compose(env), *(word for path in paths for word in ("-f", str(path.resolve())))]
-    answered = run([*argv, "config", "--format", "json"], within=WITHIN, cwd=root, env=passed)
+    answered = run([*argv, "config", "--format", "json"], within=WITHIN, cwd=root, env={**env, **_NO_PROFILES})
     if answered.timed_out:
         raise SiteUnreachable(f"Compose did not answer within {WITHIN:.0f} s", hint=f"{argv[0]} version")
     return answered

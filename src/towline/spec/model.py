@@ -94,6 +94,7 @@ class Store:
     """What holds data. `service` is its name in the Compose file, None when Compose does not have it.
 
     `major` is the major version that the Compose image names, None when it names none. `use` is for redis only.
+    `public` is the prefix under which everybody may read a bucket's objects: "" means all of them, None means none.
     `user` and `database` are what the Compose file gives its server, else the app's name; for a bucket `database` is
     the bucket's name.
     """
@@ -104,7 +105,7 @@ class Store:
     image: str | None
     major: str | None
     use: Literal["queue", "cache"] | None
-    public: bool
+    public: str | None
     user: str
     database: str
     line: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,8 @@ from pydantic.json_schema import JsonSchemaValue  # noqa: TC002 - pydantic reads
 
 from towline.core.units import byte_count, seconds
 from towline.spec.model import ServiceKind, ShapeName, SiteKind, StoreKind  # noqa: TC001 - pydantic reads them
+
+_PREFIX = re.compile(r"^([A-Za-z0-9._-]+/)+$")
 
 # The values themselves are not repeated in a message: one of them may be a secret in the wrong place.
 _SPAN_WANTED = "a span of time is wanted, for example 90s, 2m or 1h30m"
@@ -54,6 +57,13 @@ def _read_text(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, (int, float)) else value
+
+
+def _read_public(value: object) -> object:
+    """One check for both forms, so that a mistake is told once and not once a form."""
+    if isinstance(value, bool) or (isinstance(value, str) and _PREFIX.fullmatch(value)):
+        return value
+    raise ValueError("`true` is wanted, or a prefix that ends in a slash, for example `cards/`")
 
 
 def _read_list(value: object) -> object:
@@ -102,6 +112,11 @@ Domain = Annotated[
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$", title="name")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", title="service name")]
+Public = Annotated[
+    bool | str,
+    BeforeValidator(_read_public),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "title": "prefix", "pattern": _PREFIX.pattern}]}),
+]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", title="variable")]
 Reference = Annotated[
     str,
@@ -189,7 +204,7 @@ class ServiceEntry(Entry):
     single: bool = False
     """Never two at once, not even for a moment: the old one ends before the new one starts."""
     reload: bool = False
-    """It reloads changed code by itself, so `towline dev` need not restart it."""
+    """Replaced as soon as its code changes, while `towline up` shows the log."""
     port: Port | None = None
     """The port on which it listens. Default: the first of `ports`, `expose` or `EXPOSE`, else `PORT`."""
     port_variable: Variable | None = None
@@ -208,8 +223,8 @@ class StoreEntry(Entry):
     use: Literal["queue", "cache"] | None = None
     """For redis: a queue never drops a key and writes to disk; a cache drops what was not used for long.
     Default: `cache` when the Compose file lets it evict, else `queue`."""
-    public: bool = False
-    """For a bucket: everybody may read its objects by their URL."""
+    public: Public = False
+    """For a bucket: everybody may read its objects by their URL; or only those under a prefix, such as `cards/`."""
     service: Word | None = None
     """The service of the Compose file that this is. Default: the one of the same name."""
     major: Text | None = Field(default=None, title="text")

@@ -123,7 +123,7 @@ def _store(name: str, compose: ComposeConfig, read: ReadPage, layout: Layout, ap
         image=image,
         major=entry.major or image_major(image),
         use=(entry.use or redis_use(container)) if kind == "redis" else None,
-        public=entry.public,
+        public=entry.public if isinstance(entry.public, str) else "" if entry.public else None,
         user=user if kind == "postgres" else app,
         database=bucket_name(app, name) if kind == "bucket" else database,
         line=read.source.lines.get(("stores", name)) or (container.line if container else None),

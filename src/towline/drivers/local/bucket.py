@@ -38,7 +38,7 @@ def why_not(port: int, settings: Mapping[str, str], blobs: Blobs) -> str | None:
     return None
 
 
-def prepare(client: S3Client, name: str, *, public: bool, external_url: str) -> list[str]:
+def prepare(client: S3Client, name: str, *, public: str | None, external_url: str) -> list[str]:
     """Make the bucket, its policy and its rule for browsers; says what was changed.
 
     `external_url` is where a browser finds the server: its port is that of the pages of the app.
@@ -47,8 +47,8 @@ def prepare(client: S3Client, name: str, *, public: bool, external_url: str) -> 
     if name not in _names(client):
         client.create_bucket(Bucket=name)
         changed.append(f"bucket {name}")
-    if public:
-        client.put_bucket_policy(Bucket=name, Policy=json.dumps(_public_read(name)))
+    if public is not None:
+        client.put_bucket_policy(Bucket=name, Policy=json.dumps(_public_read(name, public)))
     else:
         client.delete_bucket_policy(Bucket=name)
     client.put_bucket_cors(
@@ -110,12 +110,12 @@ def _names(client: S3Client) -> set[str]:
     return {bucket["Name"] for bucket in client.list_buckets().get("Buckets", []) if "Name" in bucket}
 
 
-def _public_read(name: str) -> dict[str, object]:
+def _public_read(name: str, prefix: str) -> dict[str, object]:
     statement = {
         "Sid": "PublicRead",
         "Effect": "Allow",
         "Principal": "*",
         "Action": ["s3:GetObject"],
-        "Resource": [f"arn:aws:s3:::{name}/*"],
+        "Resource": [f"arn:aws:s3:::{name}/{prefix}*"],
     }
     return {"Version": "2012-10-17", "Statement": [statement]}

@@ -143,7 +143,7 @@ class Stores:
             return bucket.prepare(
                 client,
                 settings["bucket"],
-                public=settings.get("public") == "true",
+                public=settings.get("public"),
                 external_url=settings.get("external_url", ""),
             )
         except (BotoCoreError, ClientError) as error:

@@ -44,7 +44,7 @@ def _reference(view: View, owner: str, variable: str, reference: str) -> Iterato
         yield _no_attribute(of, attribute, offered[of], where)
     elif any(service.name == owner and service.kind == "static" for service in view.app.services):
         yield from _into_files(view, owner, of, attribute, where)
-    elif attribute == "public_url" and any(one.name == of and not one.public for one in view.app.stores):
+    elif attribute == "public_url" and any(one.name == of and one.public is None for one in view.app.stores):
         sentence = f"`{of}` is not public: nobody can load its objects from `{attribute}`"
         yield warning("bucket-not-public", sentence, where, f"stores: {{{of}: {{public: true}}}}")
 
