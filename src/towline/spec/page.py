@@ -21,7 +21,7 @@ from pydantic.json_schema import JsonSchemaValue  # noqa: TC002 - pydantic reads
 from towline.core.units import byte_count, seconds
 from towline.spec.model import ServiceKind, ShapeName, SiteKind, StoreKind  # noqa: TC001 - pydantic reads them
 
-_PREFIX = re.compile(r"^([A-Za-z0-9._-]+/)+$")
+_PREFIX = re.compile(r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/)+$")
 
 # The values themselves are not repeated in a message: one of them may be a secret in the wrong place.
 _SPAN_WANTED = "a span of time is wanted, for example 90s, 2m or 1h30m"
