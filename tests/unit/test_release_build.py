@@ -146,7 +146,7 @@ def test_purged_store_is_made_anew_with_what_it_needs() -> None:
     for one in (scene, "DOWN", "PURGE db"):
         assert rehearsal.deploy(one).ok
     names = [stage.name for stage in rehearsal.plan(scene)[0].stages]
-    assert names[:4] == ["data", "stores", "prepare", "release"]
+    assert names[:4] == ["data", "servers", "prepare", "release"]
     assert rehearsal.deploy(scene).ok
 
 

@@ -68,11 +68,16 @@ class Pieces:
         task = self.wanted.release_task
         return () if task is None else self._due((task,), anything)
 
-    def door_start(self) -> Steps:
-        """Start the front door and tell it its routes."""
+    def door_first(self) -> Steps:
+        """Start a front door that does not run, side by side with the stores: it needs none of them."""
+        return () if self.door.make_way else self.door.come_back
+
+    def door_again(self) -> Steps:
+        """Start a front door that had to make way, as soon after as can be, and tell it its routes."""
         routes = self.wanted.routes
         told = routes is None or (routes == self.facts.door and not self.door.come_back)
-        return (*self.door.come_back, *(() if told or routes is None else (ConfigureDoor(routes),)))
+        again = self.door.come_back if self.door.make_way else ()
+        return again if told or routes is None else (*again, ConfigureDoor(routes))
 
     def _due(self, tasks: Iterable[RunTask], anything: bool) -> Steps:
         """The tasks that have not run in this form; one without a marker goes with any other change."""

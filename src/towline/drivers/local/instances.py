@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _KEPT = 10
 """Instances remembered of each service, with their logs, so that a stopped one can still be asked about."""
 
-_LOOK = 0.1
+_LOOK = 0.05
 
 
 class Instances:
@@ -75,6 +75,7 @@ class Instances:
             process = self._supervisor.replace(servers.process_table(instance, start), servers.stop_within(instance))
         except Declined as error:
             raise StepFailed(f"{instance.name} cannot be started: {error}", hint="towline status") from error
+        usable.warm_up(instance.runs)
         return f"started{_pid(process)}"
 
     def _refuse_taken_port(self, instance: Instance) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import socket
 import subprocess
@@ -188,7 +189,8 @@ class Supervisor:
         # -P keeps a folder of the same name in the project from being taken for the program.
         argv = [sys.executable, "-P", "-m", "towline_supervisor", "serve", *map(str, places)]
         errors = home.path / "supervisor.err"
-        with errors.open("wb") as talk:
+        private = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(private, "wb") as talk:
             process = subprocess.Popen(
                 argv,
                 cwd=home.path,

@@ -146,9 +146,15 @@ class Tasks:
             shutil.rmtree(old, ignore_errors=True)
 
     def _ended(self, _step: EndSite) -> str | None:
-        return None if self._ground.supervisor.runs else "nothing runs"
+        return None if self._ground.supervisor.runs or self._notes() else "nothing runs"
+
+    def _notes(self) -> list[Path]:
+        """The notes of tasks that run, or whose operator was killed."""
+        return sorted((self._home.path / "running").glob("*.pid"))
 
     def _end(self, _step: EndSite) -> str:
+        for note in self._notes():
+            end_left_behind(note)
         if not self._ground.supervisor.shutdown():
             return "nothing runs"
         if self._ground.supervisor.runs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from towline.drivers.local import bucket, postgres, valkey
@@ -10,6 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from towline.drivers.local.blobs import Blobs
+
+
+def warm_up(runs: str) -> None:
+    """Load what `why_not` will ask with, while the server is still starting: boto3 takes a third of that time."""
+    if runs == "bucket":
+        threading.Thread(target=bucket.client_of, args=(1, "nobody", "nothing"), daemon=True).start()
 
 
 def why_not(runs: str, port: int | None, settings: Mapping[str, str], blobs: Blobs) -> str | None:
