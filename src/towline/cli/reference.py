@@ -10,6 +10,7 @@ import typer.main
 
 from towline.cli.main import INTERRUPTED, app
 from towline.core import errors
+from towline.ops import preflight
 from towline.spec import reference as spec_reference
 
 if TYPE_CHECKING:
@@ -21,7 +22,16 @@ OF_THE_COMMANDS = {10: "`towline plan`: there is something to do"}
 
 def pages() -> dict[str, str]:
     """Every printed page: file name to text."""
-    return {**spec_reference.reference_files(), "commands.md": commands(), "exit-codes.md": exit_codes()}
+    printed = spec_reference.reference_files()
+    printed["findings.md"] += preflight_findings()
+    return {**printed, "commands.md": commands(), "exit-codes.md": exit_codes()}
+
+
+def preflight_findings() -> str:
+    """The part of the findings page that is about the machine."""
+    rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in preflight.CODES.items()]
+    head = ["", "## On this machine", "", "Looked for before anything is started.", ""]
+    return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
 def exit_codes() -> str:

@@ -42,11 +42,21 @@ INSTALL = {
 
 PAGE = "towline.yaml"
 
+CODES = {
+    "disk-full": ("error", "Too little of the disk is free to start a database and a bucket."),
+    "memory-short": ("warning", "Little memory is free; the servers alone take about 200 MB."),
+    "data-of-another-major": ("error", "A store's data was written by a major version that the server cannot open."),
+    "port-taken": ("error", "A port that the page or a service asks for by number is taken; the holder is named."),
+    "no-program": ("error", "A service starts a program that is not installed."),
+    "no-backup": ("warning", "`backup_first` is on, and this site makes no backup before the release command."),
+}
+"""What preflight finds, with its level and its meaning; printed as part of the reference."""
+
 
 def preflight(workspace: Workspace) -> tuple[Finding, ...]:
     """Everything that is in the way, errors and warnings together."""
     facts = workspace.site.observe()
-    found = [*_room(facts), *_majors(workspace, facts), *_ports(workspace, facts)]
+    found = [*_room(facts), *_majors(workspace, facts), *_ports(workspace, facts), *_backup(workspace)]
     for service in workspace.app.services:
         found += _program(workspace, service)
     return tuple(found)
@@ -89,6 +99,19 @@ def _majors(workspace: Workspace, facts: Facts) -> Iterator[Finding]:
             where=Where(str(workspace.home / "data" / store.name)),
             hint="dump it with the Towline version that wrote it (`towline exec SERVICE -- pg_dump ...`), then\n"
             f"`towline down --purge {store.name}`, and load the dump into the new store",
+        )
+
+
+def _backup(workspace: Workspace) -> Iterator[Finding]:
+    """Said rather than left out in silence: a site on this machine makes no backup yet."""
+    release = workspace.app.release
+    if release is not None and release.backup_first and workspace.target.sites[0].kind == "local":
+        yield Finding(
+            "no-backup",
+            "`backup_first` is kept for other sites: on this machine nothing is backed up before the release command",
+            where=Where(PAGE),
+            hint="towline exec SERVICE -- pg_dump ...",
+            level="warning",
         )
 
 

@@ -239,7 +239,7 @@ class ReleaseEntry(Entry):
     run: ShellLine
     """The shell line; safe to run twice."""
     backup_first: bool = False
-    """Back the databases up before it runs."""
+    """Back the databases up before it runs. Not on a laptop, where a warning says so."""
     within: Span = 600.0
     """How long it may take."""
 
