@@ -134,7 +134,10 @@ class Screen:
                 f"[{colour}]{one.level}[/{colour}] {escape(place)}{escape(one.sentence)} [dim]({one.code})[/dim]"
             )
             if one.hint:
-                self.talk.print("".join(f"    hint: {escape(line)}\n" for line in one.hint.splitlines()), end="")
+                first, *more = one.hint.splitlines()
+                self.talk.print(f"    hint: {escape(first)}")
+                for line in more:
+                    self.talk.print(f"          {escape(line)}")
 
     def error(self, error: TowlineError) -> None:
         """An error on stderr: sentence, place, evidence, and the hint after a blank line; with `as_json` on stdout."""

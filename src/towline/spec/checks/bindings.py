@@ -26,8 +26,8 @@ def check(view: View) -> Iterator[Finding]:
     for owner, variables in view.page.bind.items():
         for variable, reference in variables.items():
             yield from _reference(view, owner, variable, reference)
+    yield from _unbound(view)
     for service in view.app.services:
-        yield from _unbound(view, service)
         yield from _half_bound(view, service)
 
 
@@ -66,7 +66,21 @@ def _into_files(view: View, owner: str, of: str, attribute: str, where: Where) -
         yield Finding("static-secret", sentence, where, hint)
 
 
-def _unbound(view: View, service: Service) -> Iterator[Finding]:
+def _unbound(view: View) -> Iterator[Finding]:
+    """Addresses of Compose's own network, each told once for all services that share its line."""
+    told: dict[tuple[Address, str, Where], list[str]] = {}
+    for service in view.app.services:
+        for address in _unbound_of(view, service):
+            where, hint = (
+                view.compose.where_variable(service.name, address.variable),
+                _binding_for(view, service, address),
+            )
+            told.setdefault((address, hint, where), []).append(service.name)
+    for (address, hint, where), names in told.items():
+        yield _unbound_finding(address, listed(names, "and"), where, hint)
+
+
+def _unbound_of(view: View, service: Service) -> Iterator[Address]:
     """An address of Compose's own network means nothing where the app has left that network."""
     if service.kind not in RUNS_CODE | {"static"}:
         return
@@ -76,7 +90,7 @@ def _unbound(view: View, service: Service) -> Iterator[Finding]:
     environment = {**service.environment, **service.build_environment}
     for address in addresses(environment, view.compose):
         if address.variable not in bound and not _about_itself(address, service):
-            yield _unbound_finding(view, service, address)
+            yield address
 
 
 def _half_bound(view: View, service: Service) -> Iterator[Finding]:
@@ -99,15 +113,11 @@ def _about_itself(address: Address, service: Service) -> bool:
     return address.of == service.name and address.by == "name"
 
 
-def _unbound_finding(view: View, service: Service, address: Address) -> Finding:
-    where = view.compose.where_variable(service.name, address.variable)
-    hint = _binding_for(view, service, address)
+def _unbound_finding(address: Address, services: str, where: Where, hint: str) -> Finding:
     if address.by == "localhost":
-        sentence = (
-            f"`{address.variable}` of `{service.name}` holds the port that `{address.of}` publishes under Compose"
-        )
+        sentence = f"`{address.variable}` of {services} holds the port that `{address.of}` publishes under Compose"
         return warning("published-address", f"{sentence}; it has another address here", where, hint)
-    sentence = f"`{address.variable}` of `{service.name}` holds an address that only Compose's network knows"
+    sentence = f"`{address.variable}` of {services} holds an address that only Compose's network knows"
     return Finding("unbound-address", f"{sentence}: that of `{address.of}`", where, hint)
 
 

@@ -45,10 +45,16 @@ def _made_of(view: View, service: Service) -> Iterator[Finding]:
         there = "is not a folder on this machine" if build.context is None else "does not exist"
         sentence = f"The build context of `{service.name}` {there}"
         yield Finding("no-context", sentence, where, "correct `build:`; it is relative to the Compose file")
-    elif not ground.dockerfile_exists and view.entry(service.name).run is None and service.kind != "static":
+    elif not ground.dockerfile_exists and _needs_dockerfile(view, service):
         sentence = f"`{service.name}` has no Dockerfile in its build context, and no `run:`"
         hint = f"services: {{{service.name}: {{run: ...}}}}, or write the Dockerfile"
         yield Finding("no-dockerfile", sentence, where, hint)
+
+
+def _needs_dockerfile(view: View, service: Service) -> bool:
+    """On a laptop a command is enough, wherever it is written; static files need neither."""
+    enough = service.command is not None and view.on_local(service.name)
+    return view.entry(service.name).run is None and service.kind != "static" and not enough
 
 
 def _start(view: View, service: Service) -> Iterator[Finding]:
