@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 PROJECT := examples/postcards
 .DEFAULT_GOAL := help
+# The last line of a command is its own last line, also when another make has started this one.
+MAKEFLAGS += --no-print-directory
 
 .PHONY: help demo test check format bench docs lock clean
 help: ## this list

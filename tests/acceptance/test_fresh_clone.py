@@ -37,7 +37,8 @@ def test_make_demo_once_in_a_clean_clone(tmp_path: Path) -> None:
 
 def make_demo(clone: Path) -> subprocess.CompletedProcess[str]:
     """Run the command as a newcomer does, without the environment of these tests."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    ours = ("VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     said = subprocess.run(
         ["make", "demo", "ONCE=1"], cwd=clone, env=environment, capture_output=True, text=True, check=False
     )
