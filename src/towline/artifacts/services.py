@@ -77,7 +77,7 @@ def release_task(bench: Bench) -> RunTask | None:
         return None
     service = bench.app.service(release.service)
     env = bench.stash(environment.as_contents(_environment(service, bench)))
-    made_of = (release.command, env, bench.sources.code.get(service.name))
+    made_of = (release.command, _told(service, bench), bench.sources.code.get(service.name))
     return RunTask(
         name="release",
         service=service.name,
@@ -93,6 +93,11 @@ def _environment(service: Service, bench: Bench) -> environment.Environment:
     return environment.of_service(bench.app, service, bench.addresses, bench.machine)
 
 
+def _told(service: Service, bench: Bench) -> str:
+    """What the files tell a process, as a digest: another terminal with another PATH makes no other release of it."""
+    return environment.as_contents(environment.of_service(bench.app, service, bench.addresses, {})).digest(bench.salt)
+
+
 def _swap(service: Service) -> tuple[Literal["beside", "after"], str]:
     if service.single:
         return "after", "it is `single`: never two at once"
@@ -104,12 +109,11 @@ def _swap(service: Service) -> tuple[Literal["beside", "after"], str]:
 
 
 def _instances(service: Service, bench: Bench) -> tuple[Instance, ...]:
-    variables = _environment(service, bench)
-    env = bench.stash(environment.as_contents(variables))
+    env = bench.stash(environment.as_contents(_environment(service, bench)))
     template = Instance(
         name="",
         service=service.name,
-        revision=_revision(service, bench, env),
+        revision=_revision(service, bench),
         runs="service",
         ready=_probe(service),
         command=service.command.argv if service.command else (),
@@ -136,14 +140,14 @@ def _copy(service: Service, template: Instance, number: int, bench: Bench) -> In
     return replace(template, name=name, port=port, env=bench.stash(environment.as_contents(variables)))
 
 
-def _revision(service: Service, bench: Bench, env: str) -> str:
+def _revision(service: Service, bench: Bench) -> str:
     """Eight digits over all that a copy is made of, except the port that it happens to get."""
     made_of = {
         "command": service.command.argv if service.command else (),
         "cwd": str(service.context),
         "code": bench.sources.code.get(service.name),
         "locks": bench.sources.locks.get(service.name),
-        "env": env,
+        "env": _told(service, bench),
         "health": service.health.path,
         "memory": service.memory,
         "stop": (service.stop_signal, service.max_job),
@@ -169,7 +173,8 @@ def _build(service: Service, bench: Bench) -> RunTask | None:
         return None
     built = _shell(service, bench, f"build {service.name}", service.build or "true", BUILD_WITHIN)
     code = bench.sources.code.get(service.name)
-    return replace(built, output=service.output, marker=digest_of((built.marker, code, built.env)))
+    told = environment.as_contents(environment.of_build(bench.app, service, bench.addresses, {})).digest(bench.salt)
+    return replace(built, output=service.output, marker=digest_of((built.marker, code, told)))
 
 
 def _shell(service: Service, bench: Bench, name: str, line: str, within: float) -> RunTask:
@@ -195,7 +200,7 @@ def _task(service: Service, bench: Bench) -> RunTask:
         cwd=str(service.context or Path(bench.app.root)),
         within=TASK_WITHIN,
         env=env,
-        marker=digest_of((command, env, bench.sources.code.get(service.name))),
+        marker=digest_of((command, _told(service, bench), bench.sources.code.get(service.name))),
     )
 
 
