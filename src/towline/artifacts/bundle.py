@@ -55,6 +55,9 @@ def addresses_of(placement: Placement, ports: Ports, values: Mapping[str, Secret
     """Where everything of a laptop is found; the ports that must stay are asked in a fixed order."""
     site = placement.target.sites[0]
     chosen = _chosen_port(site)
+    for port in (chosen, *(one.port for one in placement.services_on(site) if one.port_variable is None)):
+        if port is not None:
+            ports.reserve(port)
     door = chosen if chosen is not None else ports.kept(DOOR)
     fixed = [store.name for store in placement.stores_on(site)]
     fixed += [one.name for one in placement.services_on(site) if has_traffic(one) and one.kind != "static"]

@@ -20,6 +20,10 @@ class Ports:
         self._free = [port for port in facts.room.ports if port not in taken]
         self._site = facts.site
 
+    def reserve(self, port: int) -> None:
+        """Keep a port that somebody chose by number from being handed out as a new one."""
+        self._free = [free for free in self._free if free != port]
+
     def kept(self, name: str) -> int:
         """The port that stays the same from release to release."""
         if name not in self._kept:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from towline.core import events
 from towline.core.errors import Findings, StepFailed, TowlineError
@@ -31,7 +32,7 @@ WIDE = 240
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, soft_wrap=True, highlight=False)
+    console = Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDE
     return console
@@ -57,27 +58,26 @@ class Screen:
         match event:
             case events.StageBegan(number, of, name):
                 self._stage = name
-                self.talk.print(f"[dim]{number}/{of}[/dim] [bold]{escape(name)}[/bold]")
+                self.talk.print(Text.assemble((f"{number}/{of}", "dim"), " ", (name, "bold")))
             case events.StepBegan(_, title):
-                self._moving(title)
+                self._moving(Text(title))
             case events.Progressed(_, title, line):
-                self._moving(f"{title}  [dim]{escape(line[:80])}[/dim]", safe=True)
+                self._moving(Text.assemble(title, "  ", (line[:80], "dim")))
             case events.StepDone(_, title, already, seconds, saw):
                 self.quiet()
-                state = "[dim]already so[/dim]" if already else f"[dim]{show_seconds(seconds)}[/dim]"
-                seen = f"  [dim]{escape(saw)}[/dim]" if saw and not already else ""
-                self.talk.print(f"    {MARK[True]} {escape(title)}  {state}{seen}")
+                state = "already so" if already else show_seconds(seconds)
+                seen = f"  {saw}" if saw and not already else ""
+                self.talk.print(Text.assemble("    ", ("✓", "green"), f" {title}  ", (state + seen, "dim")))
             case events.StepBroke(_, title, sentence, _):
                 self.quiet()
-                self.talk.print(f"    {MARK[False]} {escape(title)}  {escape(sentence)}")
+                self.talk.print(Text.assemble("    ", ("✗", "red"), f" {title}  {sentence}"))
             case events.Noted(sentence):
                 self.quiet()
-                self.talk.print(escape(sentence))
+                self.talk.print(Text(sentence))
 
-    def _moving(self, text: str, *, safe: bool = False) -> None:
+    def _moving(self, shown: Text) -> None:
         if not self.talk.is_terminal:
             return
-        shown = text if safe else escape(text)
         if self._status is None:
             self._status = self.talk.status(shown)
             self._status.start()
@@ -92,7 +92,7 @@ class Screen:
 
     def checked(self, check: Check) -> None:
         """Show that `verify` goes on."""
-        self._moving(check.name)
+        self._moving(Text(check.name))
 
     def verdict(self, verdict: Verdict) -> None:
         """The checks as a table on stdout, then the summary as the last line."""
@@ -111,13 +111,13 @@ class Screen:
         )
         for one in verdict.checks:
             if not one.ok and one.hint:
-                self.talk.print(f"hint: {escape(one.hint)}")
+                self.talk.print(Text(f"hint: {one.hint}"))
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]], *, safe: bool = False) -> None:
         """A table on stdout; `safe` cells carry markup of ours."""
         table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
         for name in head:
-            table.add_column(name, overflow="fold")
+            table.add_column(escape(name), overflow="fold")
         for row in rows:
             table.add_row(*(cell if safe else escape(cell) for cell in row))
         with self.answer.capture() as drawn:
@@ -130,14 +130,12 @@ class Screen:
         for one in sorted(findings, key=lambda finding: finding.level != "error"):
             colour = "red" if one.level == "error" else "yellow"
             place = f"{one.where}: " if one.where else ""
-            self.talk.print(
-                f"[{colour}]{one.level}[/{colour}] {escape(place)}{escape(one.sentence)} [dim]({one.code})[/dim]"
-            )
+            self.talk.print(Text.assemble((one.level, colour), f" {place}{one.sentence} ", (f"({one.code})", "dim")))
             if one.hint:
                 first, *more = one.hint.splitlines()
-                self.talk.print(f"    hint: {escape(first)}")
+                self.talk.print(Text(f"    hint: {first}"))
                 for line in more:
-                    self.talk.print(f"          {escape(line)}")
+                    self.talk.print(Text(f"          {line}"))
 
     def error(self, error: TowlineError) -> None:
         """An error on stderr: sentence, place, evidence, and the hint after a blank line; with `as_json` on stdout."""
@@ -148,9 +146,9 @@ class Screen:
         if isinstance(error, Findings):
             self.findings(error.findings)
         place = f"{error.where}: " if error.where else ""
-        self.talk.print(f"[red]error[/red] {escape(place)}{escape(error.sentence)}")
+        self.talk.print(Text.assemble(("error", "red"), f" {place}{error.sentence}"))
         if isinstance(error, StepFailed):
             for line in error.evidence:
-                self.talk.print(f"    [dim]|[/dim] {escape(line)}")
+                self.talk.print(Text.assemble("    ", ("|", "dim"), f" {line}"))
         if error.hint:
-            self.talk.print(f"\nhint: {escape(error.hint)}")
+            self.talk.print(Text(f"\nhint: {error.hint}"))

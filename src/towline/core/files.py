@@ -18,7 +18,7 @@ def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o600, durable
 
     Parent folders are made (0700). `durable=False` skips the sync where only readers matter.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(path.parent)
     data = content.encode() if isinstance(content, str) else content
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -42,7 +42,7 @@ def append_synced(path: Path, line: str) -> None:
 
     A process killed in the middle of a write leaves a line without its end: the next line must not be glued to it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(path.parent)
     new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -59,13 +59,20 @@ def append_synced(path: Path, line: str) -> None:
 @contextlib.contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock of the operating system on `path` while the block runs; waits for its turn."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder that only its owner enters; `mkdir(parents=True)` would leave its new parents open."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sync_directory(path: Path) -> None:

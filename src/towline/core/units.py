@@ -16,11 +16,14 @@ def seconds(text: str | float) -> float:
     if isinstance(text, (int, float)):
         return float(text)
     total, rest = 0.0, text.strip()
-    while rest:
+    alone = _NUMBER.fullmatch(rest)
+    if alone is not None and not alone[2]:
+        return float(alone[1])
+    while rest or not text.strip():
         match = _NUMBER.match(rest)
-        if match is None or (match[2] or "s") not in _SPANS:
+        if match is None or match[2] not in _SPANS:
             raise ValueError(f"{text!r} is not a span of time: write for example 90s, 2m or 1h30m")
-        total += float(match[1]) * _SPANS[match[2] or "s"]
+        total += float(match[1]) * _SPANS[match[2]]
         rest = rest[match.end() :].strip()
     return total
 
@@ -37,18 +40,18 @@ def byte_count(text: str | int) -> int:
 
 def show_seconds(span: float) -> str:
     """`0.4 s`, `12 s` or `2 min 5 s`."""
-    if span < 10:
+    if round(span, 1) < 10:
         return f"{span:.1f} s"
-    if span < 120:
-        return f"{span:.0f} s"
-    return f"{int(span) // 60} min {int(span) % 60} s"
+    whole = round(span)
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
 
 
 def show_bytes(count: int) -> str:
     """`900 B`, `1.5 kB`, `36 MB`, `4.2 GB`: decimal, as disks and bills count."""
     amount, units = float(count), ("B", "kB", "MB", "GB", "TB")
     for unit in units:
-        if amount < 1000 or unit == units[-1]:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
+        # Asked of the rounded figure: 999,960 bytes are 1.0 MB and not 1000 kB.
+        if round(amount) < 1000 or unit == units[-1]:
+            return f"{amount:.0f} {unit}" if unit == "B" or round(amount, 1) >= 10 else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError("unreachable: the last unit always returns")

@@ -59,22 +59,34 @@ class SlowLink:
 
     async def _listen(self) -> None:
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._link, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
         await self._stop.wait()
         server.close()
-        for link in self._links:
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
+        for _ in range(3):
+            await asyncio.sleep(0)  # what is just being accepted becomes a link
+        self._abort()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Know a connection from its first moment on: no cut, and no end of the block, may overlook it."""
+        self._transports.add(writer.transport)
+        link = asyncio.ensure_future(self._link(reader, writer))
+        self._links.add(link)
+        link.add_done_callback(self._links.discard)
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._links.add(task)
-            task.add_done_callback(self._links.discard)
-        far_reader, far_writer = await asyncio.open_connection(*self._to)
-        self._transports |= {writer.transport, far_writer.transport}
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._to)
+        except OSError:
+            writer.transport.abort()  # nobody listens there: whoever called hears it, as without the link
+            self._transports.discard(writer.transport)
+            return
+        self._transports.add(far_writer.transport)
         try:
             await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
         except asyncio.CancelledError:
@@ -87,17 +99,22 @@ class SlowLink:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=256)
         reading = asyncio.ensure_future(self._read(reader, waiting))
-        with contextlib.suppress(ConnectionError, OSError):
-            while True:
-                due, chunk = await waiting.get()
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                if not chunk:
-                    break
-                writer.write(chunk)
-                await writer.drain()
-            if writer.can_write_eof():
-                writer.write_eof()
-        reading.cancel()
+        try:
+            with contextlib.suppress(ConnectionError, OSError):
+                await self._pass_on(waiting, writer)
+        finally:
+            reading.cancel()
+
+    async def _pass_on(self, waiting: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+        while True:
+            due, chunk = await waiting.get()
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if not chunk:
+                break
+            writer.write(chunk)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
 
     async def _read(self, reader: asyncio.StreamReader, waiting: asyncio.Queue[tuple[float, bytes]]) -> None:
         chunk = b"-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PAUSE = 0.05
 """Seconds between two looks at a job: short, since `verify` should see a job done as soon as a person would."""
 
+PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+
 Answer = dict[str, object]
 
 
@@ -31,7 +34,7 @@ def walk(job: JobCheck, base: str, browser: Browser, *, pause: Callable[[float],
     accepted = _send(job, base, browser)
     seen = {"accepted": f"{job.method} {job.path} answered {job.accepted}"}
     began = time.monotonic()
-    answer = _follow(job, urljoin(base, _filled(job.follow, accepted)), browser, pause)
+    answer = _follow(job, _joined(base, _filled(job.follow, accepted)), browser, pause)
     seen["done"] = f"done {time.monotonic() - began:.1f} s later"
     if job.object is not None:
         seen["object"] = _load(job, base, answer, browser)
@@ -77,7 +80,7 @@ def _load(job: JobCheck, base: str, answer: Answer, browser: Browser) -> str:
     found = answer.get(job.object or "")
     if not isinstance(found, str) or not found:
         raise CheckFailed(f"the finished job has no address in `{job.object}`")
-    url = urljoin(base, found)
+    url = _joined(base, found)
     try:
         response = browser.ask("GET", url)
     except httpx.HTTPError as error:
@@ -91,15 +94,27 @@ def _load(job: JobCheck, base: str, answer: Answer, browser: Browser) -> str:
 
 
 def _filled(template: str, answer: Answer) -> str:
-    for name, value in answer.items():
-        template = template.replace("{" + name + "}", str(value))
-    if "{" in template:
-        raise CheckFailed(f"the answer has no field for `{template}`; it has {', '.join(sorted(answer))}")
-    return template
+    """The template with its {name} placeholders filled in one pass: braces in a value are the value's own."""
+    missing = [name for name in PLACEHOLDER.findall(template) if name not in answer]
+    if missing:
+        raise CheckFailed(f"the answer has no field for `{template}`; it has {', '.join(sorted(answer)) or 'none'}")
+    return PLACEHOLDER.sub(lambda found: _text(answer[found[1]]), template)
 
 
 def _matches(answer: Answer, wanted: dict[str, str]) -> bool:
-    return all(str(answer.get(name)) == value for name, value in wanted.items())
+    return all(name in answer and _text(answer[name]) == value for name, value in wanted.items())
+
+
+def _text(value: object) -> str:
+    """A JSON value as the page writes it: `true` and not `True`."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _joined(base: str, found: str) -> str:
+    try:
+        return urljoin(base, found)
+    except ValueError as error:
+        raise CheckFailed(f"`{found}` is no address") from error
 
 
 def _short(answer: Answer, job: JobCheck) -> str:

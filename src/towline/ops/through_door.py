@@ -25,9 +25,12 @@ class Browser:
 
     def ask(self, method: str, url: str, **what: object) -> httpx.Response:
         """One request; httpx.HTTPError when there is no answer. `what` is as for `httpx.Client.request`."""
-        address, host = at_loopback(url)
-        headers = {"Host": host} if host else {}
-        return self._client.request(method, address, headers=headers, **what)  # type: ignore[arg-type]
+        try:
+            address, host = at_loopback(url)
+            headers = {"Host": host} if host else {}
+            return self._client.request(method, address, headers=headers, **what)  # type: ignore[arg-type]
+        except (httpx.InvalidURL, ValueError) as error:
+            raise httpx.UnsupportedProtocol(f"{url} is no address") from error
 
 
 def at_loopback(url: str) -> tuple[str, str | None]:

@@ -31,5 +31,6 @@ def place(app: App, target: Target) -> Placement:
 def _alone(app: App) -> list[tuple[str, str]]:
     stores = [(store.name, "a store keeps its data in one place") for store in app.stores]
     singles = [(one.name, "it is `single`: never two at once") for one in app.services if one.single]
-    stateful = [(one.name, "its data is in one place") for one in app.services if one.kind == "stateful"]
+    others = [one for one in app.services if not one.single]
+    stateful = [(one.name, "its data is in one place") for one in others if one.kind == "stateful"]
     return stores + singles + stateful

@@ -20,7 +20,7 @@ def read_values(path: Path) -> dict[str, Secret]:
         return {}
     try:
         plain = json.loads(path.read_text())
-        return {str(name): Secret(str(value)) for name, value in plain.items()}
+        return {name: Secret(_text(value)) for name, value in plain.items()}
     except (ValueError, AttributeError) as error:
         raise SiteUnreachable(
             "the file with the passwords of the stores is damaged, and without them the data cannot be opened",
@@ -38,3 +38,9 @@ def write_values(path: Path, values: dict[str, Secret]) -> None:
     """Write the file, readable by nobody else, whole or not at all."""
     plain = {name: values[name].reveal() for name in sorted(values)}
     write_atomic(path, json.dumps(plain, indent=2) + "\n", mode=0o600)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a value that is no text")
+    return value

@@ -1,13 +1,8 @@
-"""Print the reference pages and the JSON schema of towline.yaml from the models themselves.
-
-`python -m towline.spec.reference docs/reference` writes them.
-"""
+"""Print the reference pages and the JSON schema of towline.yaml from the models themselves."""
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from towline.spec.codes import CODES, WARNINGS
@@ -250,14 +245,3 @@ def findings_reference() -> str:
         level = "error or warning" if code == "missing-variable" else level
         lines.append(f"| `{code}` | {level} | {meaning} |")
     return "\n".join(lines) + "\n"
-
-
-def write(folder: Path) -> None:
-    """Write all printed files into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in reference_files().items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference"))
