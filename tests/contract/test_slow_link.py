@@ -124,6 +124,15 @@ def test_what_is_under_way_is_lost_in_a_cut() -> None:
         assert broken(connection)
 
 
+def test_a_cut_overlooks_no_connection_that_was_just_made() -> None:
+    """Also one that the link has not answered yet."""
+    with echoing() as there, SlowLink(there, 0.01) as link:
+        for _ in range(20):
+            with joined(link) as connection:
+                link.cut()
+                assert broken(connection)
+
+
 def test_nobody_at_the_far_end() -> None:
     """Whoever connects hears it, instead of waiting for ever."""
     with echoing() as there:

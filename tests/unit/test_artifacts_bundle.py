@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.artifact_scenes import MACHINE, addresses, app, everything, facts, made, service, sources, store
 from tests.unit.artifact_scenes import target as target_of
@@ -161,6 +161,7 @@ def test_no_secret_outside_the_contents() -> None:
 names = st.text(alphabet="ABCDEFGH", min_size=1, max_size=3)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, st.text(max_size=8), max_size=6), st.randoms(use_true_random=False))
 def test_the_same_app_makes_the_same_bundle(environment: dict[str, str], chance: object) -> None:
     """Whatever the order of variables, values, identities and the machine's own environment."""

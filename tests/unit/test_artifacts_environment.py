@@ -71,6 +71,14 @@ def test_host_is_loopback_whatever_compose_says() -> None:
     assert got["PYTHONUNBUFFERED"] == "0"
 
 
+def test_path_is_this_machines_whatever_compose_says() -> None:
+    """A PATH of a container leads nowhere here; the service's own environments come first."""
+    of = app(service("api", environment={"PATH": Secret("/app/bin")}))
+    got = plain(of_service(of, of.service("api"), addresses(of), {"PATH": "/usr/bin"}))
+    assert got["PATH"].endswith("/node_modules/.bin:/usr/bin")
+    assert "/app/bin" not in got["PATH"]
+
+
 def test_a_static_build_gets_build_variables_and_its_bindings_only() -> None:
     """What is built is public: nothing of the running environment may get into it."""
     of = everything()

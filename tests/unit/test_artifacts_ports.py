@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.artifact_scenes import addresses, app, everything, facts, made, service, store
 
@@ -46,6 +46,7 @@ def test_no_free_port_is_an_error_that_names_the_site() -> None:
     assert caught.value.hint == "towline status"
 
 
+@settings(deadline=None)
 @given(
     kept=st.dictionaries(st.sampled_from("abcdef"), st.integers(20000, 20020), max_size=4),
     running=st.dictionaries(st.sampled_from("uvwxyz"), st.integers(20000, 20020), max_size=4),

@@ -118,7 +118,7 @@ def test_a_moving_line_shows_words_as_they_are() -> None:
     assert shown == "pip [red]x[/red]  got [dim]y[/dim] [/]"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="[]/\\ab:=@ \"'#.(),{}", max_size=30).filter(lambda text: text.strip() == text != ""))
 def test_any_words_are_shown_as_they_are(capsys: pytest.CaptureFixture[str], words: str) -> None:
     """Whatever brackets and backslashes come together."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from towline.core.units import byte_count, seconds, show_bytes, show_seconds
@@ -117,6 +117,7 @@ def test_sizes_are_printed(count: int, shown: str) -> None:
     assert show_bytes(count) == shown
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**15 - 10**12))
 def test_printed_sizes_read_back_nearly(count: int) -> None:
     """What is printed is within a twentieth of the truth, and no longer than three figures and a point."""
@@ -125,6 +126,7 @@ def test_printed_sizes_read_back_nearly(count: int) -> None:
     assert len(shown.split()[0].replace(".", "")) <= 3
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=10**6))
 def test_printed_spans_read_back_nearly(span: float) -> None:
     """What is printed is at most a second off, and seconds stay below sixty beside minutes."""
@@ -134,6 +136,7 @@ def test_printed_spans_read_back_nearly(span: float) -> None:
         assert int(shown.split()[2]) < 60
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No other error than ValueError, and nothing negative."""

@@ -32,9 +32,10 @@ def of_service(app: App, service: Service, addresses: Local, machine: Mapping[st
     bound = {
         binding.variable: addresses.value(binding.of, binding.attribute) for binding in app.bindings_of(service.name)
     }
-    quiet = {"PYTHONUNBUFFERED": Secret("1"), "HOST": Secret("127.0.0.1")}
-    return {**_of_machine(service.context or app.root, machine), "PYTHONUNBUFFERED": quiet["PYTHONUNBUFFERED"],
-            **service.environment, "HOST": quiet["HOST"], **bound}  # fmt: skip
+    given = _of_machine(service.context or app.root, machine)
+    # A PATH or a HOST in the Compose file is about the inside of a container.
+    ours = {"PATH": given["PATH"], "HOST": Secret("127.0.0.1")}
+    return {**given, "PYTHONUNBUFFERED": Secret("1"), **service.environment, **ours, **bound}
 
 
 def of_build(app: App, service: Service, addresses: Local, machine: Mapping[str, str]) -> Environment:

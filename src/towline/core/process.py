@@ -60,6 +60,14 @@ def run(
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SiteUnreachable(f"`{argv[0]}` cannot be started: {reason}", hint=f"command -v {argv[0]}") from error
+    try:
+        return _to_the_end(process, within, on_line)
+    except BaseException:
+        _end_group(process)
+        raise
+
+
+def _to_the_end(process: subprocess.Popen[str], within: float, on_line: Callable[[str], None] | None) -> Ran:
     collected: tuple[list[str], list[str]] = ([], [])
     readers = [
         threading.Thread(target=_collect, args=(stream, lines, on_line), daemon=True)
@@ -67,22 +75,15 @@ def run(
     ]
     for reader in readers:
         reader.start()
-    timed_out = _await_end(process, within)
-    for reader in readers:
-        reader.join(timeout=5)
-    return Ran(process.returncode, "".join(collected[0]), "".join(collected[1]), timed_out)
-
-
-def _await_end(process: subprocess.Popen[str], within: float) -> bool:
+    timed_out = False
     try:
         process.wait(timeout=within)
     except subprocess.TimeoutExpired:
+        timed_out = True
         _end_group(process)
-        return True
-    except BaseException:
-        _end_group(process)
-        raise
-    return False
+    for reader in readers:
+        reader.join(timeout=5)
+    return Ran(process.returncode, "".join(collected[0]), "".join(collected[1]), timed_out)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 
+SETTLED = 5
+"""Turns of the loop from a connection that waits at the port to a link: asyncio needs three."""
+
 
 class SlowLink:
     """A TCP port on loopback that leads to another one, each byte `delay` seconds later, until it is `cut`.
@@ -45,9 +48,12 @@ class SlowLink:
 
     def cut(self) -> None:
         """Break every connection at once, as a cut cable does; new ones are taken again."""
-        self._loop.call_soon_threadsafe(self._abort)
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(timeout=10)
 
-    def _abort(self) -> None:
+    async def _cut(self) -> None:
+        """Abort what stands, once all that has been connected to so far is known here."""
+        for _ in range(SETTLED):
+            await asyncio.sleep(0)
         for transport in self._transports:
             transport.abort()
         self._transports.clear()
@@ -63,10 +69,8 @@ class SlowLink:
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
         await self._stop.wait()
+        await self._cut()
         server.close()
-        for _ in range(3):
-            await asyncio.sleep(0)  # what is just being accepted becomes a link
-        self._abort()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
