@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.needs("make", "git")
+@pytest.mark.needs("make", "git", "pgrep")
 @pytest.mark.timeout(900)
 def test_make_demo_once_in_a_clean_clone(tmp_path: Path) -> None:
     """`make demo ONCE=1` installs, verifies and stops; a second time only the verdict is new."""
