@@ -52,13 +52,12 @@ def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = Fa
 def plan(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Show what `up` would do, step by step, and change nothing. Exit status 0 nothing to do, 10 changes."""
     from towline.ops.deploy import prepare
-    from towline.steps.model import to_json
-    from towline.steps.show import plan_lines
+    from towline.steps.show import plan_json, plan_lines
 
     screen = Screen(as_json)
     prepared = prepare(open_workspace(project, target, screen.listener))
     if as_json:
-        screen.json(to_json(prepared.plan) | {"digest": prepared.plan.digest})
+        screen.json(plan_json(prepared.plan))
     else:
         for line in plan_lines(prepared.plan):
             screen.answer.print(escape(line))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from towline.artifacts.bundle import DOOR
 from towline.core.errors import UsageError
 from towline.core.secret import redact
 from towline.release import journal
@@ -56,7 +57,7 @@ def environment_of(workspace: Workspace, service: str) -> dict[str, Secret]:
 def known(workspace: Workspace, names: tuple[str, ...]) -> None:
     """Raises UsageError for a name that is neither a service nor a store."""
     app = workspace.app
-    there = [*(one.name for one in app.services), *(one.name for one in app.stores), "door"]
+    there = [*(one.name for one in app.services), *(one.name for one in app.stores), DOOR]
     for name in names:
         if name not in there:
             raise UsageError(

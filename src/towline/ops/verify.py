@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from towline.artifacts.bundle import DOOR
 from towline.core.errors import CheckFailed
 from towline.ops.connect import connect
 from towline.ops.job_path import walk
@@ -58,7 +59,7 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
 
 def _processes(app: App, status: tuple[InstanceStatus, ...]) -> Iterator[Check]:
     """One check for each thing that should run: the wanted number of copies, all ready."""
-    wanted = [(store.name, 1) for store in app.stores] + [("door", 1)]
+    wanted = [(store.name, 1) for store in app.stores] + [(DOOR, 1)]
     wanted += [(one.name, one.replicas) for one in app.services if one.kind not in ("static", "task")]
     for name, copies in wanted:
         ready = [one for one in status if one.service == name and one.state == "ready"]
@@ -141,7 +142,7 @@ def _job(app: App, addresses: Local, browser: Browser) -> Iterator[Check]:
 
 def _loopback(workspace: Workspace, status: tuple[InstanceStatus, ...]) -> Check:
     """No store may listen where another machine could reach it."""
-    stores = {store.name for store in workspace.app.stores} | {"door"}
+    stores = {store.name for store in workspace.app.stores} | {DOOR}
     open_ones, count = [], 0
     for one in status:
         if one.service not in stores or one.pid is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from towline.artifacts.bundle import DOOR
 from towline.core.errors import Refused
 from towline.release.build import next_release
 from towline.release.order import levels, waits_of
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from towline.artifacts.model import Bundle
     from towline.steps.kinds import AnyStep
     from towline.steps.model import Facts, InstanceFact
-
-DOOR = "door"
-"""The name of the front door, which stops after the services and before the stores."""
 
 
 def plan_down(
