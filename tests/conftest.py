@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
+import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.real_servers import Bucket, Postgres, Sqs, Valkey
+
+from towline_runtime.migrations import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,3 +41,40 @@ def checkout() -> Path:
 def checkout_name() -> str:
     """A short name that differs between two checkouts on one machine."""
     return hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A real Postgres whose database `migrated` has the runtime's tables: the template of each test's own."""
+    with Postgres(tmp_path_factory.mktemp("postgres")) as server:
+        asyncio.run(migrate(server.create("migrated")))
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """A database of the test's own, with the runtime's tables, on the server that all tests share."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create(name, template="migrated")
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A real Valkey that tests share: nobody stops or flushes it."""
+    with Valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqs]:
+    """An SQS server that tests share, each with queues of its own name."""
+    with Sqs(tmp_path_factory.mktemp("sqs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """A real S3 server that tests share, each with a prefix of its own."""
+    with Bucket(tmp_path_factory.mktemp("bucket")) as server:
+        yield server

@@ -1,0 +1,1 @@
+"""The transports: each passes tests/contract/test_doorbells.py."""
