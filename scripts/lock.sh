@@ -14,4 +14,4 @@ compile() {
     fi
 }
 compile run --group build
-compile dev --group build --group test --group check
+compile dev --group build --group runtime --group reference --group test --group check
