@@ -1,14 +1,20 @@
-"""Sizes and spans of time: parse what people write, print what people read."""
+"""Sizes, spans of time and money: parse what people write, print what people read."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 
 _SPANS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZES |= {f"{letter}b": 10**power for letter, power in (("k", 3), ("m", 6), ("g", 9), ("t", 12))}
 _SIZES |= {f"{letter}ib": 2**power for letter, power in (("k", 10), ("m", 20), ("g", 30), ("t", 40))}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
+
+_SIGNS = {"$": "USD", "€": "EUR", "£": "GBP"}
+_MONEY = re.compile(r"([$€£]|[A-Z]{3}\s)?\s*(\d{1,12}(?:\.\d{1,6})?)\s*([$€£]|[A-Z]{3})?\s*(?:(?:/|a |per )\s*month)?")
+_CENT = Decimal("0.01")
 
 
 def seconds(text: str | float) -> float:
@@ -55,3 +61,51 @@ def show_bytes(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" or round(amount, 1) >= 10 else f"{amount:.1f} {unit}"
         amount /= 1000
     raise AssertionError("unreachable: the last unit always returns")
+
+
+@dataclass(frozen=True)
+class Money:
+    """An exact amount of one currency; sums of two currencies are refused with ValueError."""
+
+    amount: Decimal
+    currency: str
+
+    def __add__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(self.amount + other.amount, self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(self.amount - other.amount, self.currency)
+
+    def __mul__(self, factor: Decimal | int) -> Money:
+        return Money(self.amount * factor, self.currency)
+
+    def __lt__(self, other: Money) -> bool:
+        self._same(other)
+        return self.amount < other.amount
+
+    def __le__(self, other: Money) -> bool:
+        self._same(other)
+        return self.amount <= other.amount
+
+    def __str__(self) -> str:
+        return f"{self.cents().amount:,.2f} {self.currency}"
+
+    def cents(self) -> Money:
+        """The amount as a bill prints it: two digits, half a cent rounded away from zero."""
+        return Money(self.amount.quantize(_CENT, ROUND_HALF_UP), self.currency)
+
+    def _same(self, other: Money) -> None:
+        if self.currency != other.currency:
+            raise ValueError(f"{self} and {other} are two currencies: convert one of them first")
+
+
+def money(text: str) -> Money:
+    """Money in `$40`, `40 USD`, `EUR 7.50` or `$40/month`; ValueError says what is accepted."""
+    match = _MONEY.fullmatch(text.strip())
+    mark = None if match is None else match[1] or match[3]
+    if match is None or mark is None or (match[1] and match[3]):
+        raise ValueError(f"{text!r} is not an amount of money: write for example $40, 40 USD or 7.50 EUR")
+    sign = mark.strip()
+    return Money(Decimal(match[2]), _SIGNS.get(sign, sign))

@@ -1,0 +1,1 @@
+"""What can be bought: plans, prices and limits, each with its source and its date."""
