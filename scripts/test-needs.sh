@@ -10,6 +10,9 @@ command -v dockerd >/dev/null 2>&1 || [ -x /usr/sbin/dockerd ] || wanted="$wante
 command -v iptables >/dev/null 2>&1 || [ -x /usr/sbin/iptables ] || wanted="$wanted iptables"
 command -v mmdebstrap >/dev/null 2>&1 || wanted="$wanted mmdebstrap"
 command -v zstd >/dev/null 2>&1 || wanted="$wanted zstd"
+command -v redis-server >/dev/null 2>&1 || wanted="$wanted redis-server"
+command -v node >/dev/null 2>&1 || wanted="$wanted nodejs"
+command -v npm >/dev/null 2>&1 || wanted="$wanted npm"
 command -v pgrep >/dev/null 2>&1 || wanted="$wanted procps"
 [ -n "$wanted" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

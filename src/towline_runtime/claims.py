@@ -6,6 +6,7 @@ are the database's clock, so that a machine whose clock steps neither loses nor 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,10 +54,16 @@ class Claims:
     lease: float
 
     async def claim(self, wanted: Sequence[tuple[str, int]], kinds: Collection[str], most: int) -> list[Claim]:
-        """Ready jobs of these (queue, priority) pairs, the first pair first; jobs that others look at are skipped."""
+        """Ready jobs of these (queue, priority) pairs, the first pair first; jobs that others look at are skipped.
+
+        `kinds` may map each kind to the number of its jobs that there is room for.
+        """
         queues, priorities = [queue for queue, _ in wanted], [priority for _, priority in wanted]
-        rows = await self.database.fetch("claim", queues, priorities, list(kinds), most, self.worker, self.lease)
-        return _claims(rows)
+        rooms = dict(kinds.items()) if isinstance(kinds, Mapping) else dict.fromkeys(kinds, most)
+        given = (queues, priorities, list(rooms), most, self.worker, self.lease)
+        if min(rooms.values(), default=most) < most:
+            return _claims(await self.database.fetch("claim_within", *given, list(rooms.values())))
+        return _claims(await self.database.fetch("claim", *given))
 
     async def claim_rung(self, ids: Sequence[int], kinds: Collection[str]) -> list[Claim]:
         """Those of the rung jobs that are ready and of a known kind; the rings of the others were stale or doubled."""
@@ -64,32 +71,43 @@ class Claims:
 
     async def finish(self, ended: Sequence[tuple[Claim, str | None]]) -> set[int]:
         """Done, with the result as JSON text; gives the ids that were still ours."""
+        ended = sorted(ended, key=_by_id)
         ids, tokens = _ids_and_tokens([claim for claim, _ in ended])
         return _ids(await self.database.persist("finish", ids, tokens, [result for _, result in ended]))
 
     async def retry(self, failed: Sequence[tuple[Claim, str, float]]) -> set[int]:
         """Another attempt after so many seconds, with the reason of this one's failure."""
+        failed = sorted(failed, key=_by_id)
         ids, tokens = _ids_and_tokens([claim for claim, _, _ in failed])
         reasons, delays = [reason for _, reason, _ in failed], [delay for _, _, delay in failed]
         return _ids(await self.database.persist("retry", ids, tokens, reasons, delays))
 
     async def bury(self, failed: Sequence[tuple[Claim, str]]) -> set[int]:
         """Dead letters, with the reason."""
+        failed = sorted(failed, key=_by_id)
         ids, tokens = _ids_and_tokens([claim for claim, _ in failed])
         return _ids(await self.database.persist("bury", ids, tokens, [reason for _, reason in failed]))
 
     async def release(self, back: Sequence[tuple[Claim, float]]) -> set[int]:
         """Handed back, to be claimed by anybody after so many seconds; the attempt does not count."""
+        back = sorted(back, key=_by_id)
         ids, tokens = _ids_and_tokens([claim for claim, _ in back])
         return _ids(await self.database.persist("release", ids, tokens, [delay for _, delay in back]))
 
     async def end_cancelled(self, stopped: Sequence[Claim]) -> set[int]:
         """Ended because somebody asked."""
-        return _ids(await self.database.persist("end_cancelled", *_ids_and_tokens(stopped)))
+        return _ids(
+            await self.database.persist("end_cancelled", *_ids_and_tokens(sorted(stopped, key=lambda one: one.id)))
+        )
 
     async def beat(self, running: Sequence[Claim]) -> list[Beat]:
         """Renew all leases at once, and learn which are lost and which are asked to stop."""
         rows = await self.database.fetch("heartbeat", *_ids_and_tokens(running), self.lease)
+        return [Beat(row["id"], row["held"], row["cancel_asked"]) for row in rows]
+
+    async def look(self, running: Sequence[Claim]) -> list[Beat]:
+        """Learn the same without renewing: a read only, so it may be asked often."""
+        rows = await self.database.fetch("look", *_ids_and_tokens(running))
         return [Beat(row["id"], row["held"], row["cancel_asked"]) for row in rows]
 
     async def remember(self, claim: Claim, value: str) -> bool:
@@ -98,12 +116,18 @@ class Claims:
 
     async def report(self, progress: Sequence[tuple[Claim, str]]) -> None:
         """Write how far jobs have come, as JSON text."""
+        progress = sorted(progress, key=_by_id)
         ids, tokens = _ids_and_tokens([claim for claim, _ in progress])
         await self.database.fetch("report_progress", ids, tokens, [text for _, text in progress])
 
 
 def _claims(rows: Sequence[asyncpg.Record]) -> list[Claim]:
     return [Claim(*row) for row in rows]
+
+
+def _by_id(ended: tuple[Claim, *tuple[object, ...]]) -> int:
+    """One order for all batches, so that two over the same rows seldom block each other."""
+    return ended[0].id
 
 
 def _ids(rows: Sequence[Any]) -> set[int]:

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import random
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
-from towline_runtime.errors import SchemaMissing
+from towline_runtime.errors import RuntimeFault, SchemaMissing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,13 +29,18 @@ AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # too many connections, a full disk, no memory
+    asyncpg.InternalServerError,  # what poolers answer when they are full or restart
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the next call on a connection whose server has just said that it ends
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+MOST_CLOSING = 5.0  # seconds that connections have to say goodbye
 MOST_WAIT = 5.0  # seconds between two tries while the server is away
 
 
@@ -74,8 +79,18 @@ class Database:
             reset=_leave_as_it_is,
             server_settings={} if pooled else {"application_name": "towline_runtime"},
         )
-        async with pool:
+        await pool
+        try:
             yield cls(pool, direct_url or url)
+        finally:
+            with suppress(TimeoutError):  # then the pool has cut the connections of a server that is silent
+                async with asyncio.timeout(MOST_CLOSING):
+                    await pool.close()
+
+    @property
+    def most(self) -> int:
+        """The largest number of connections."""
+        return self._pool.get_max_size()
 
     async def fetch(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of a named query, in a transaction of its own."""
@@ -83,6 +98,10 @@ class Database:
             return await self._pool.fetch(queries()[name], *arguments)
         except asyncpg.UndefinedTableError as error:
             raise _no_schema(error) from error
+        except asyncpg.InterfaceError as error:
+            if self._pool.is_closing():
+                raise RuntimeFault("The database was closed while it was still in use") from error
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
@@ -111,11 +130,14 @@ async def again_and_again(call: Callable[[], Awaitable[T]], *, what: str, within
     while True:
         try:
             return await call()
+        except asyncpg.ClientConfigurationError as error:
+            # Not the cause's own words: they may hold a piece of the password.
+            raise RuntimeFault("The address of the database cannot be used", "check DATABASE_URL") from error
         except AWAY as error:
             if within is not None and asyncio.get_running_loop().time() - started > within:
                 raise
-            if tries == 0:
-                log.warning("away, trying again", extra={"what": what, "error": type(error).__name__})
+            if tries & (tries - 1) == 0:  # the first, and then ever more seldom
+                log.warning("away, trying again", extra={"what": what, "error": type(error).__name__, "tries": tries})
         tries += 1
         await asyncio.sleep(random.uniform(0, min(MOST_WAIT, 0.05 * 2 ** min(tries, 10))))  # noqa: S311  # no secret
 

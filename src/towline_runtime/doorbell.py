@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Ring:
     """One message: a job of a queue may be ready (`ring`) or is a dead letter (`dead`).
 
-    Rings of one `lane` go out in their order; `number` is the outbox row it came from.
+    Rings of one `lane` go out in their order; `number` is the outbox row it came from; `letter` is what is known of a
+    dead letter, as JSON text.
     """
 
     job: int
@@ -28,13 +29,19 @@ class Ring:
     lane: str | None = None
     topic: str = "ring"
     number: int = 0
+    priority: int = 0
+    letter: str | None = None
+
+
+class DoorbellAway(ConnectionError):
+    """The server of the doorbell does not answer, or refuses: the same call may succeed later."""
 
 
 class Doorbell(Protocol):
     """The transport between relay and workers, the same for all: at least once, or lost and rung again by the sweeper.
 
-    Every method raises the transport's own error, or one of database.AWAY, while the server is away; the caller
-    tries again for as long as it takes.
+    While the server is away every method raises DoorbellAway, which is one of database.AWAY as any connection error
+    is; the caller tries again for as long as it takes.
     """
 
     @property
@@ -46,6 +53,9 @@ class Doorbell(Protocol):
 
     async def take(self, claims: Claims, kinds: Collection[str], most: int, wait: float) -> list[Claim]:
         """Wait up to `wait` seconds until something may be ready, and claim up to `most` jobs of the known kinds.
+
+        `kinds` may map each kind to the room for its jobs, and change while this waits: a doorbell that can claims no
+        more of a kind.
 
         A ring is forgotten once its claim is committed, or found to be stale; one whose job's kind is not known here
         is passed on to others. May give fewer than there are, or none.
@@ -79,7 +89,8 @@ async def open_doorbell(
 ) -> AsyncIterator[Doorbell]:
     """The doorbell that a URL names: `postgres:`, `redis://`, `rediss://`, or `sqs://`; raises SettingsInvalid.
 
-    `database` is only used by the postgres doorbell.
+    It tells the database which doorbell these queues have, for as long as that takes: enqueueing then writes the
+    outbox rows that this doorbell needs.
     """
     scheme = urlsplit(url).scheme
     bell: Doorbell
@@ -102,6 +113,7 @@ async def open_doorbell(
                 "use postgres:, redis://, rediss:// or sqs://",
             )
     try:
+        await database.persist("serve_queues", sorted(queues), bell.scheme)
         yield bell
     finally:
         await bell.close()

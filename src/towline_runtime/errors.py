@@ -6,7 +6,12 @@ RuntimeFault
 ├── SchemaMissing        the tables are not there: `python -m towline_runtime migrate`
 ├── KindInvalid          a kind is declared wrongly, or twice
 ├── PayloadInvalid       arguments that do not fit the kind's function
+├── ChildEnded           the process in which a job ran came to its end
 ├── LeaseLost            this attempt no longer owns its job: another may be running it
+├── KeyRefused           a key that no object may have
+├── ObjectMissing        no object has this key
+├── StorageFailed        the object store refused, or is away
+├── Misused              a command names what is not there, or contradicts itself
 └── GiveUp               raised by a job: no further attempt can help
 """
 
@@ -54,8 +59,28 @@ class PayloadInvalid(RuntimeFault):
     """Arguments do not fit the function of the kind."""
 
 
+class ChildEnded(RuntimeFault):
+    """The process in which a job ran came to its end before the job did."""
+
+
 class LeaseLost(RuntimeFault):
     """This attempt no longer owns its job, so nothing of it may be written."""
+
+
+class KeyRefused(RuntimeFault):
+    """No object may have this key: it could leave its folder, or means two things to two stores."""
+
+
+class ObjectMissing(RuntimeFault):
+    """No object has this key."""
+
+
+class StorageFailed(RuntimeFault):
+    """The object store refused, or is away; the same call may succeed a moment later."""
+
+
+class Misused(RuntimeFault):
+    """A command names what is not there, or contradicts itself."""
 
 
 class GiveUp(RuntimeFault):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, get_args, overload
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
-
-from towline_runtime.errors import KindInvalid, PayloadInvalid
+from towline_runtime.errors import KindInvalid
 from towline_runtime.logs import correlation
 from towline_runtime.outbox import Enqueue
-from towline_runtime.retry import Backoff
+from towline_runtime.payload import Payload, result_text
+from towline_runtime.retry import LONGEST, Backoff
 
 if TYPE_CHECKING:
     from towline_runtime.running import Running
@@ -25,6 +24,7 @@ Runs = Literal["async", "thread", "process"]
 Function = Callable[Concatenate["Running", P], R | Awaitable[R]]
 
 HIGH, NORMAL, LOW = 1, 0, -1
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which UTF-8 does not have
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,26 @@ class Options:
     key: str | None = None
     lane: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise KindInvalid for everything that the database or a worker would refuse later."""
+        wrong = [sentence for right, sentence in self._rules() if not right]
+        if wrong:
+            raise KindInvalid(f"These options cannot be: {'; '.join(wrong)}")
+
+    def _rules(self) -> list[tuple[bool, str]]:
+        return [
+            (_is_text(self.queue, 200), f"queue {self.queue!r}: a text of 1 to 200 characters"),
+            (self.key is None or _is_text(self.key, 500), "key: a text of 1 to 500 characters, or none"),
+            (self.lane is None or _is_text(self.lane, 500), "lane: a text of 1 to 500 characters, or none"),
+            (self.priority in {HIGH, NORMAL, LOW}, f"priority {self.priority}: 1 (high), 0 or -1 (low)"),
+            (0 <= self.delay <= LONGEST, f"delay {self.delay}: 0 to {LONGEST:.0f} seconds"),
+            (0 < self.attempts < 2**31, f"attempts {self.attempts}: 1 or more"),
+            (0 < self.version < 2**31, f"version {self.version}: 1 or more"),
+            (self.limit is None or self.limit > 0, f"limit {self.limit}: more than 0 seconds, or none"),
+            (self.max_job >= 0, f"max_job {self.max_job}: 0 seconds or more"),
+            (self.concurrency is None or self.concurrency > 0, f"concurrency {self.concurrency}: 1 or more, or none"),
+        ]
+
 
 @dataclass(frozen=True)
 class Kind(Generic[P, R]):
@@ -57,6 +77,7 @@ class Kind(Generic[P, R]):
     function: Function[P, R]
     options: Options
     runs: Runs
+    payload: Payload
 
     def with_(
         self,
@@ -71,7 +92,7 @@ class Kind(Generic[P, R]):
         """The same kind with other options for the next job.
 
         `key` makes the job idempotent: a second one with the same kind and key is not added, the first is given back.
-        `lane` keeps the doorbells of its jobs in order.
+        `lane` keeps the doorbells of its jobs in order. Raises KindInvalid for values that cannot be.
         """
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
         given: dict[str, Any] = {
@@ -102,44 +123,24 @@ class Kind(Generic[P, R]):
 
     def pack(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Arguments as the JSON text of a payload; raises PayloadInvalid."""
-        try:
-            bound = self._signature.bind(*args, **kwargs)
-            return self._payload.model_validate(bound.arguments).model_dump_json()
-        except (TypeError, ValidationError) as error:
-            raise PayloadInvalid(
-                f"These arguments do not fit `{self.name}`: {error}", f"it takes {self._signature}"
-            ) from error
+        return self.payload.pack(args, kwargs)
 
     def unpack(self, payload: str) -> dict[str, Any]:
         """Arguments from a payload, validated; raises PayloadInvalid."""
-        try:
-            packed = self._payload.model_validate_json(payload)
-        except ValidationError as error:
-            raise PayloadInvalid(f"The payload does not fit `{self.name}`: {error}") from error
-        return {name: getattr(packed, name) for name in type(packed).model_fields}
+        return self.payload.unpack(payload)
 
     def result(self, value: Any) -> str | None:
-        """What the function returned, as JSON text."""
-        return None if value is None else _ANYTHING.dump_json(value).decode()
-
-    @cached_property
-    def _signature(self) -> inspect.Signature:
-        signature = inspect.signature(self.function, eval_str=True)
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-    @cached_property
-    def _payload(self) -> type[BaseModel]:
-        fields: dict[str, Any] = {
-            one.name: (
-                Any if one.annotation is inspect.Parameter.empty else one.annotation,
-                ... if one.default is inspect.Parameter.empty else one.default,
-            )
-            for one in self._signature.parameters.values()
-        }
-        return create_model(self.name, __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
+        """What the function returned, as JSON text; raises PayloadInvalid."""
+        return result_text(self.name, value)
 
 
-_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+class Declare(Protocol):
+    """What `Jobs.kind` gives: a decorator that keeps the types of the function's arguments and of its result."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Running, P], Awaitable[R]], /) -> Kind[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Running, P], R], /) -> Kind[P, R]: ...
 
 
 class Jobs:
@@ -148,7 +149,7 @@ class Jobs:
     def __init__(self) -> None:
         self._kinds: dict[str, Kind[..., Any]] = {}
 
-    def kind(self, name: str, *, runs: Runs | None = None, **options: Any) -> Callable[[Function[P, R]], Kind[P, R]]:
+    def kind(self, name: str, *, runs: Runs | None = None, **options: Any) -> Declare:
         """Declare a kind: `@jobs.kind("resize", queue="images", attempts=3, limit=60, max_job=60)`.
 
         `runs` is where the function runs: `async` in the event loop, `thread`, or `process` for work that holds the
@@ -159,9 +160,9 @@ class Jobs:
         if unknown:
             raise KindInvalid(f"`{name}` has no option {', '.join(sorted(unknown))}", f"options: {_options()}")
 
-        def declare(function: Function[P, R]) -> Kind[P, R]:
-            made = Kind(name, function, Options(**options), runs or _runs(function))
-            self._check(made)
+        def declare(function: Any) -> Any:  # typed by Declare
+            self._check(name, function, runs or _runs(function))
+            made = Kind(name, function, Options(**options), runs or _runs(function), Payload(name, function))
             self._kinds[name] = made
             return made
 
@@ -181,24 +182,44 @@ class Jobs:
         """Queues that the declared kinds use, sorted."""
         return tuple(sorted({kind.options.queue for kind in self._kinds.values()}))
 
-    def _check(self, made: Kind[..., Any]) -> None:
-        if made.name in self._kinds:
-            raise KindInvalid(f"Two functions are declared as `{made.name}`")
-        parameters = list(inspect.signature(made.function).parameters.values())
-        spread = [one for one in parameters if one.kind in {one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY}]
-        if not parameters or spread:
+    def _check(self, name: str, function: Callable[..., Any], runs: Runs) -> None:
+        if not _is_text(name, 200):
+            raise KindInvalid(f"{name!r} cannot be the name of a kind", "use 1 to 200 characters")
+        if name in self._kinds:
+            raise KindInvalid(f"Two functions are declared as `{name}`")
+        parameters = list(inspect.signature(function).parameters.values())
+        spread = [one for one in parameters if one.kind in {one.VAR_POSITIONAL, one.VAR_KEYWORD}]
+        unnamed = [one for one in parameters[1:] if one.kind is one.POSITIONAL_ONLY]
+        first = parameters[0].kind if parameters else inspect.Parameter.KEYWORD_ONLY
+        if spread or unnamed or first is inspect.Parameter.KEYWORD_ONLY:
             raise KindInvalid(
-                f"The function of `{made.name}` needs the running job first and then named parameters",
-                f"async def {getattr(made.function, '__name__', made.name)}(job: Running, photo: str) -> None: ...",
+                f"The function of `{name}` needs the running job first and then named parameters",
+                f"async def {getattr(function, '__name__', name)}(job: Running, photo: str) -> None: ...",
             )
-        if made.runs == "async" and not inspect.iscoroutinefunction(made.function):
-            raise KindInvalid(f"`{made.name}` runs async but its function is not `async def`", 'runs="thread"')
-        if made.runs != "async" and inspect.iscoroutinefunction(made.function):
-            raise KindInvalid(f"`{made.name}` runs in a {made.runs} but its function is `async def`", 'runs="async"')
+        _check_runs(name, function, runs)
+
+
+def _check_runs(name: str, function: Callable[..., Any], runs: Runs) -> None:
+    if runs not in get_args(Runs):
+        raise KindInvalid(f"`{name}` cannot run in {runs!r}", f"one of {', '.join(get_args(Runs))}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise KindInvalid(f"The function of `{name}` yields", "report what comes with job.progress(...)")
+    if runs == "async" and not _is_async(function):
+        raise KindInvalid(f"`{name}` runs async but its function is not `async def`", 'runs="thread"')
+    if runs != "async" and _is_async(function):
+        raise KindInvalid(f"`{name}` runs in a {runs} but its function is `async def`", 'runs="async"')
 
 
 def _runs(function: Callable[..., Any]) -> Runs:
-    return "async" if inspect.iscoroutinefunction(function) else "thread"
+    return "async" if _is_async(function) else "thread"
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # an object may be called too
+
+
+def _is_text(value: object, most: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= most and "\0" not in value and not _SURROGATE.search(value)
 
 
 def _options() -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import secrets
+import socket
 from typing import TYPE_CHECKING
 
 from towline_runtime.database import AWAY
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
     from towline_runtime.database import Database
 
 log = logging.getLogger(__name__)
+
+
+def owner() -> str:
+    """A name for this process that no other has, also after a restart with the same process id."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 class Lease:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LOCK = 5_119_734_002  # any number, as long as every version of the runtime uses the same
 
+CHECK = "check DATABASE_URL (or DIRECT_URL)"
+
 
 def numbered() -> list[tuple[str, str]]:
     """Name and SQL of each migration, in order."""
@@ -30,12 +32,15 @@ async def migrate(url: str, migrations: Sequence[tuple[str, str]] | None = None)
     """
     try:
         connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
+    except (ValueError, OverflowError, asyncpg.InterfaceError):
+        # Without the cause, which may quote a piece of the password.
+        raise MigrationFailed("The address of the database cannot be used", CHECK) from None
     except (OSError, asyncpg.PostgresError) as error:
-        raise MigrationFailed(f"The database does not answer: {error}", "check DATABASE_URL (or DIRECT_URL)") from error
+        raise MigrationFailed(f"The database does not answer: {error}", CHECK) from error
     try:
         async with connection.transaction():
             return await _apply(connection, numbered() if migrations is None else migrations)
-    except asyncpg.PostgresError as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise MigrationFailed(
             f"The migration failed and nothing was changed: {error}", "mend the cause and run it again"
         ) from error

@@ -1,22 +1,16 @@
-"""The receiving end of nudges: one LISTEN connection that comes back for ever, and may be absent without harm."""
+"""The receiving end of nudges: a wait that a notification makes shorter."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import asyncpg
-
-from towline_runtime.database import AWAY
+from towline_runtime.listener import Listener
 from towline_runtime.outbox import CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-log = logging.getLogger(__name__)
-AGAIN = 5.0  # seconds until a lost listener tries again: polling goes on meanwhile
 
 
 class Nudges:
@@ -26,15 +20,13 @@ class Nudges:
     """
 
     def __init__(self, url: str, queues: Sequence[str]) -> None:
-        self._url = url
         self._queues = frozenset(queues)
         self._nudged = asyncio.Event()
-        self._listening: asyncio.Task[None] | None = None
+        self._listener = Listener(url, CHANNEL, self._heard)
 
     async def wait(self, seconds: float) -> bool:
         """Wait for a nudge that came since the last wait, at most so long; true when there was one."""
-        if self._listening is None:
-            self._listening = asyncio.get_running_loop().create_task(self._listen())
+        self._listener.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._nudged.wait()
@@ -44,29 +36,8 @@ class Nudges:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._listening is not None:
-            self._listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listening
-            self._listening = None
+        await self._listener.close()
 
-    async def _listen(self) -> None:
-        while True:
-            with contextlib.suppress(*AWAY):
-                await self._until_lost()
-            await asyncio.sleep(AGAIN)
-
-    async def _until_lost(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=5, statement_cache_size=0)
-        lost = asyncio.Event()
-        connection.add_termination_listener(lambda _: lost.set())
-        try:
-            await connection.add_listener(CHANNEL, self._heard)
-            await lost.wait()
-        finally:
-            connection.terminate()
-
-    def _heard(self, connection: Any, pid: int, channel: str, queue: object) -> None:
-        del connection, pid, channel
+    def _heard(self, queue: str) -> None:
         if queue in self._queues:
             self._nudged.set()

@@ -123,8 +123,11 @@ class Enqueue:
 
 def enqueue_many(jobs: Sequence[Enqueue]) -> Statement:
     """One statement that adds many jobs; rows come for those added, in order, none for keys that were there."""
-    names = Enqueue.__dataclass_fields__
-    return Statement(_MANY, {name: [getattr(job, name) for job in jobs] for name in names})
+    columns: dict[str, list[Any]] = {
+        name: [getattr(job, name) for job in jobs] for name in Enqueue.__dataclass_fields__
+    }
+    columns["delay"] = [float(delay) for delay in columns["delay"]]  # psycopg takes no list of two types
+    return Statement(_MANY, dict(columns))
 
 
 class Nudge:

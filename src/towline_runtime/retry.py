@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from towline_runtime.errors import GiveUp
+from towline_runtime.errors import GiveUp, KindInvalid
+
+LONGEST = 10 * 365 * 24 * 3600.0  # seconds: a wait beyond ten years is a mistake
 
 
 @dataclass(frozen=True)
 class Backoff:
     """Waits between attempts: `first` seconds, times `factor` each time, at most `most`.
 
-    `jitter` is the part of each wait that is left to chance (0.2 = 20 % up or down), so that jobs which failed
-    together do not come back together.
+    `jitter` is the part of each wait that is then left to chance (0.2 = 20 % up or down), so that jobs which failed
+    together do not come back together. Raises KindInvalid for waits that cannot be.
     """
 
     first: float = 1.0
@@ -20,10 +23,20 @@ class Backoff:
     most: float = 3600.0
     jitter: float = 0.2
 
+    def __post_init__(self) -> None:
+        """Refuse what would make a wait negative, endless or not a number."""
+        if not (0 <= self.first < math.inf and 1 <= self.factor < math.inf and 0 <= self.most <= LONGEST):
+            raise KindInvalid(f"{self} cannot be", f"first from 0, factor from 1, most up to {LONGEST:.0f} seconds")
+        if not 0 <= self.jitter <= 1:
+            raise KindInvalid(f"{self} cannot be", "jitter is a part: 0 to 1")
+
     def wait(self, attempt: int, chance: float) -> float:
         """Seconds after attempt number `attempt` (from 1); `chance` is uniform in [0, 1)."""
-        exponent = min(attempt - 1, 64)
-        return min(self.most, self.first * self.factor**exponent) * (1 + self.jitter * (2 * chance - 1))
+        try:
+            grown = self.first * self.factor ** (attempt - 1)
+        except OverflowError:
+            grown = self.most
+        return min(self.most, grown) * (1 + self.jitter * (2 * chance - 1))
 
 
 @dataclass(frozen=True)
@@ -35,10 +48,22 @@ class Verdict:
 
 
 def judge(error: BaseException, attempt: int, attempts: int, backoff: Backoff, chance: float) -> Verdict:
-    """Decide after attempt number `attempt` of `attempts` failed with `error`."""
-    reason = f"{type(error).__name__}: {error}"[:2000]
+    """Decide after attempt number `attempt` of `attempts` failed with `error`.
+
+    An error may ask for a longer wait by an attribute `retry_after`, in seconds.
+    """
+    reason = _reason(error)
     if isinstance(error, GiveUp) or attempt >= attempts:
         return Verdict(None, reason)
     asked = getattr(error, "retry_after", None)
     wait = backoff.wait(attempt, chance)
-    return Verdict(max(wait, float(asked)) if isinstance(asked, int | float) else wait, reason)
+    if isinstance(asked, int | float) and asked > wait:
+        wait = min(float(asked), LONGEST)
+    return Verdict(wait, reason)
+
+
+def _reason(error: BaseException) -> str:
+    said = str(error)
+    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    # What Postgres cannot keep in a text must not fail the write that ends the attempt.
+    return text[:2000].replace("\0", "").encode("utf-8", "replace").decode()

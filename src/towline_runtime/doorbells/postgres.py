@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from towline_runtime.doorbells.claiming import kept_whole
 from towline_runtime.nudges import Nudges
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class PostgresDoorbell:
     async def take(self, claims: Claims, kinds: Collection[str], most: int, wait: float) -> list[Claim]:
         """Look at once, then again and again until something is there or `wait` has passed."""
         end = asyncio.get_running_loop().time() + wait
-        while not (taken := await claims.claim(self._wanted, kinds, most)):
+        while not (taken := await kept_whole(claims, claims.claim(self._wanted, kinds, most))):
             left = end - asyncio.get_running_loop().time()
             if left <= 0:
                 return []

@@ -55,7 +55,7 @@ create table towline.outbox (
     topic   text not null default 'ring'
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
-create index outbox_due on towline.outbox (due, id);
+create index outbox_due on towline.outbox (queue, due, id);
 
 -- A queue without a row here gets outbox rows: a doorbell that needs none has them swept.
 create table towline.queue (

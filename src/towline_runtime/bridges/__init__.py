@@ -1,0 +1,1 @@
+"""Ways in and out for apps that are not written in Python."""

@@ -1,0 +1,176 @@
+"""The doorbell on Amazon SQS, or anything that speaks its protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Self
+
+from towline_runtime.doorbell import DoorbellAway
+from towline_runtime.doorbells.claiming import claim_rings
+from towline_runtime.doorbells.sqs_address import SqsAddress
+from towline_runtime.doorbells.sqs_queue import SIDE_BY_SIDE, TEN, Note, Received, SqsQueues
+from towline_runtime.errors import RuntimeFault
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from towline_runtime.claims import Claim, Claims
+    from towline_runtime.doorbell import Ring
+
+LONGEST_POLL = 20  # seconds, the most that SQS allows
+HIDDEN = 30  # seconds for which a message that was received is nobody else's: enough for a claim
+UNWANTED = 1.0  # seconds after which a message that came when this worker had no room is given to others
+
+
+class SqsDoorbell:
+    """One SQS queue for each queue of the app, or one main queue for all; a dead-letter queue if there is one.
+
+    A message is deleted as soon as its claim is committed, so neither the length of a job nor the number of those in
+    flight has a limit here. Standard queues keep no order: where lanes must keep theirs, use FIFO queues (names that
+    end in `.fifo`), whose message group is the lane. Priorities do not hold on SQS: give urgent jobs a queue of their
+    own and name it first. A main queue wants workers that know all kinds: rings that one does not know go round.
+
+    An idle worker keeps one long poll of 20 s under way for each SQS queue: 130,000 a month.
+
+    Dead letters are sent to the dead-letter queue as JSON: job, kind, queue, attempt, reason, correlation_id, ended_at.
+    SQS's own redrive never sees them, for a message is gone before its job fails.
+    """
+
+    scheme = "sqs"
+
+    def __init__(self, queues: SqsQueues, address: SqsAddress, names: Sequence[str], stack: AsyncExitStack) -> None:
+        self._queues = queues
+        self._address = address
+        self._places = list(dict.fromkeys(address.place(name) for name in names))
+        self._stack = stack
+        self._held: list[Received] = []
+        self._polls: dict[str, asyncio.Task[list[Received]]] = {}
+        self._wanted = asyncio.Event()  # somebody is taking
+
+    @classmethod
+    async def open(cls, url: str, queues: Sequence[str], environ: Mapping[str, str] | None = None) -> Self:
+        """Connect lazily; credentials are found as all AWS tools find them. Raises SettingsInvalid."""
+        address = SqsAddress.read(url, os.environ if environ is None else environ)
+        try:
+            from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
+            from aiobotocore.session import get_session  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise RuntimeFault("The sqs doorbell needs aiobotocore", "pip install aiobotocore") from error
+        config = AioConfig(
+            connect_timeout=5,
+            read_timeout=LONGEST_POLL + 10,
+            max_pool_connections=2 * SIDE_BY_SIDE + len(queues),
+            retries={"total_max_attempts": 2},
+        )
+        stack = AsyncExitStack()
+        client = await stack.enter_async_context(
+            get_session().create_client("sqs", region_name=address.region, endpoint_url=address.endpoint, config=config)
+        )
+        return cls(SqsQueues(client), address, queues, stack)
+
+    async def ring(self, rings: Sequence[Ring]) -> list[Ring]:
+        """In batches of ten; on a FIFO queue the next of a lane is sent when the one before was accepted."""
+        by_place: dict[str, list[Ring]] = {}
+        for ring in rings:
+            place = self._place(ring)
+            if place is not None:
+                by_place.setdefault(place, []).append(ring)
+        refused = []
+        for place, those in by_place.items():
+            positions = await self._queues.send(place, [_note(ring) for ring in those])
+            refused += [those[position] for position in positions]
+        return refused
+
+    async def take(self, claims: Claims, kinds: Collection[str], most: int, wait: float) -> list[Claim]:
+        """Receive by long polls that outlast a call, and claim."""
+        if not self._held:
+            self._held = await self._receive(most, wait)
+        received = self._held[:most]
+        claimed = await claim_rings(claims, [_job(one.body) for one in received], kinds)
+        self._held = self._held[len(received) :]
+        # The jobs are claimed and must reach the caller: a message that is not deleted comes again and is stale.
+        with contextlib.suppress(DoorbellAway):
+            await self._queues.delete(received)
+        return claimed
+
+    async def waiting(self, queue: str) -> int | None:
+        """SQS's own estimate; with a main queue, of all queues together."""
+        return await self._queues.waiting(self._address.place(queue))
+
+    async def tidy(self, queues: Sequence[str]) -> int:
+        """Nothing is left behind: what was received and not deleted shows again by itself."""
+        del queues
+        return 0
+
+    async def close(self) -> None:
+        """Let others see what was received and not claimed, and disconnect."""
+        for poll in self._polls.values():
+            poll.cancel()
+        await asyncio.gather(*self._polls.values(), return_exceptions=True)
+        with contextlib.suppress(DoorbellAway, TimeoutError):
+            async with asyncio.timeout(2.0):
+                await self._queues.show(self._held)
+        await self._stack.aclose()
+
+    def _place(self, ring: Ring) -> str | None:
+        return self._address.dead if ring.topic == "dead" else self._address.place(ring.queue)
+
+    async def _receive(self, most: int, wait: float) -> list[Received]:
+        # A long poll that is broken off may take messages along, so those under way are left to the next call.
+        for place in self._places:
+            if place not in self._polls:
+                self._polls[place] = asyncio.create_task(self._poll(place, most))
+        self._wanted.set()
+        try:
+            await asyncio.wait(list(self._polls.values()), timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._wanted.clear()
+        ended = {place: self._polls.pop(place) for place in self._places if self._polls[place].done()}
+        failed = [error for one in ended.values() if (error := one.exception()) is not None]
+        received = [one for task in ended.values() if task.exception() is None for one in task.result()]
+        if failed and not received:
+            raise failed[0]
+        for place, task in ended.items():
+            if task.exception() is None and len(task.result()) == TEN:
+                received += await self._more(place, most - len(received))
+        return received
+
+    async def _poll(self, place: str, most: int) -> list[Received]:
+        found = await self._queues.receive(place, most, LONGEST_POLL, HIDDEN)
+        if not found:
+            return []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNWANTED):
+                await self._wanted.wait()
+                return found
+        await self._queues.show(found)
+        return []
+
+    async def _more(self, place: str, most: int) -> list[Received]:
+        received: list[Received] = []
+        while (left := most - len(received)) > 0:
+            wanted = [min(TEN, left - start) for start in range(0, left, TEN)][:SIDE_BY_SIDE]
+            answers = await asyncio.gather(
+                *(self._queues.receive(place, size, 0, HIDDEN) for size in wanted), return_exceptions=True
+            )
+            found = [one for answer in answers if isinstance(answer, list) for one in answer]
+            received += found
+            if len(found) < sum(wanted):
+                break
+        return received
+
+
+def _note(ring: Ring) -> Note:
+    body = ring.letter or json.dumps({"job": ring.job, "queue": ring.queue})
+    return Note(body, ring.lane or f"job-{ring.job}", f"{ring.number}-{ring.topic}")
+
+
+def _job(body: str) -> int:
+    try:
+        return int(json.loads(body)["job"])
+    except (ValueError, TypeError, KeyError):
+        return 0  # not one of ours: no job has this number, so it is forgotten as a stale ring
