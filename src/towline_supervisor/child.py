@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from towline_supervisor import memory, policy, running
 from towline_supervisor.end import End, judge
 from towline_supervisor.lines import LogLine
+from towline_supervisor.lobby import Lobby, why_not
 from towline_supervisor.probe import Probe
 from towline_supervisor.report import describe
 from towline_supervisor.spawn import RUN_VARIABLE, SpawnError, environment
-from towline_supervisor.spec import SettledReady
+from towline_supervisor.spec import HttpReady, SettledReady, TcpReady
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Child:
         self._failures = 0
         self._ends: deque[float] = deque(maxlen=spec.give_up.times)
         self._sample = (0.0, 0)
+        self._lobby: Lobby | None = None
+        self._trusted = False
 
     @property
     def name(self) -> str:
@@ -94,6 +97,16 @@ class Child:
         """Whether it is ready, or ended with 0 and is not meant to run again."""
         finished = self.state == "stopped" and self._order is None and self.end is not None
         return self.state == "ready" or (finished and self.end is not None and self.end.exit_code() == 0)
+
+    @property
+    def holding(self) -> bool:
+        """Whether connections wait until somebody says that it may have them."""
+        return self.spec.hold is not None and not self._trusted
+
+    def trust(self) -> None:
+        """Let it have the connections that wait, and later ones whenever it is ready."""
+        self._trusted = True
+        self._lead()
 
     def consider(self) -> None:
         """Start it if it waits and nothing keeps it from starting."""
@@ -163,6 +176,10 @@ class Child:
     def _launch(self) -> None:
         around, spec = self._around, self.spec
         around.say(f"starting {self.name}")
+        if (reason := self._why_no_lobby()) is not None:
+            self.end = End(None, None, "not-started")
+            self._fail(reason)
+            return
         try:
             env = environment(spec)
             marked = env if around.run is None else {**env, RUN_VARIABLE: around.run}
@@ -181,6 +198,21 @@ class Child:
         self._probe = Probe(around.loop, spec, self.pid, around.reaper)
         self._enter("starting")
         self._probe.begin(env, self._on_ready, self._on_limit)
+
+    def _why_no_lobby(self) -> str | None:
+        """Listen where its connections wait, unless that is so; else why it cannot be."""
+        spec = self.spec
+        if spec.hold is None or self._lobby is not None or not isinstance(spec.ready, HttpReady | TcpReady):
+            return None
+        try:
+            self._lobby = Lobby(self._around.loop, spec.hold, (spec.ready.host, spec.ready.port))
+        except OSError as error:
+            return why_not(error, spec.hold)
+        return None
+
+    def _lead(self) -> None:
+        if self._lobby is not None:
+            self._lobby.let_through(on=self._trusted and self.state == "ready")
 
     def _on_ready(self) -> None:
         self._probe = None
@@ -292,10 +324,14 @@ class Child:
         self._set_timer(None)
         self._quiet()
         self.pid, self.verdict = None, verdict
+        lobby, self._lobby = self._lobby, None
+        if lobby is not None:
+            lobby.close()
         self._enter(state)
 
     def _enter(self, state: str) -> None:
         self.state = state
+        self._lead()
         self._around.changed()
 
     def _quiet(self) -> None:

@@ -50,6 +50,7 @@ class Commands:
             "status": self._status,
             "start": self._start,
             "wait": self._wait,
+            "open": self._open,
             "stop": self._stop,
             "replace": self._replace,
             "remove": self._remove,
@@ -144,6 +145,13 @@ class Commands:
         if name not in self._supervisor.children:
             raise RequestError("unknown-name", f"there is no process {name}")
         Waiting(self._supervisor, client, name, str(until)).begin(_WAIT if within is None else within)
+
+    def _open(self, client: Connection, request: Request) -> None:
+        child = self._supervisor.children.get(_name(request))
+        if child is None:
+            raise RequestError("unknown-name", f"there is no process {request['name']}")
+        child.trust()
+        client.answer({"ok": True, "process": report(child)})
 
     def _follow(self, client: Connection, request: Request) -> None:
         names, lines = request.get("names"), request.get("lines", 100)

@@ -32,6 +32,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,99}$")
 _URL = re.compile(r"^http://(?P<host>\[[0-9a-fA-F:.]+\]|[^/:?#\[\]@]+)(?::(?P<port>\d{1,5}))?(?P<path>/[^\s#]*)?$")
 _TCP = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^/:\[\]@]+):(?P<port>\d{1,5})$")
 _LOCAL = re.compile(r"^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:.]*:[0-9a-f:.]*|localhost|.+\.localhost)$")
+_LOOPBACK = ("127.0.0.1", "[::1]")
 _OWNED = sys.platform == "linux"
 
 
@@ -119,9 +120,12 @@ def _process(table: Table, given: Mapping[str, object], folder: Path | None) -> 
         stop=_stop(table.table("stop")),
         vital=table.flag("vital", default=False),
         memory=table.size("memory"),
+        hold=_hold(table, folder),
         labels=table.pairs("labels"),
         given=json.dumps(given, sort_keys=True, separators=(",", ":"), default=str),
     )
+    if spec.hold is not None and not isinstance(spec.ready, HttpReady | TcpReady):
+        table.wrong("hold", "needs `ready` with http or tcp: connections are led to that address")
     table.finish()
     return spec
 
@@ -190,6 +194,22 @@ def _tcp(table: Table) -> Ready | None:
         table.wrong("tcp", "must look like 127.0.0.1:5432")
         return None
     return TcpReady(*_address(table, "tcp", match["host"], int(match["port"])), within, owned)
+
+
+def _hold(table: Table, folder: Path | None) -> tuple[str, int] | None:
+    if not table.has("hold"):
+        table.take("hold")
+        return None
+    if folder is not None:
+        table.wrong("hold", "is for clients of the control socket: nobody else says when connections may go on")
+        table.take("hold")
+        return None
+    match = _TCP.match(table.text("hold") or "")
+    if not match or match["host"] not in _LOOPBACK:
+        # What waits here is let through to a process that others may not reach.
+        table.wrong("hold", "must look like 127.0.0.1:8333, with an address of this machine only")
+        return None
+    return _address(table, "hold", match["host"], int(match["port"]))
 
 
 def _command(table: Table) -> Ready:

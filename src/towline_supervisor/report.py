@@ -27,6 +27,7 @@ def report(child: Child) -> dict[str, object]:
         "exit": child.end.as_dict() if child.end else None,
         "last": list(child.last),
         "verdict": child.verdict,
+        "holding": child.holding,
         "labels": dict(child.spec.labels),
         "spec_digest": digest(child.spec),
         "spec": shown(child.spec),

@@ -81,6 +81,8 @@ class Stop:
 class ProcessSpec:
     """One process to run; two specs are equal when they would be run the same way.
 
+    `hold` is an address at which connections wait, until somebody says that it may have them; they are led to the
+    address at which it gets ready.
     `given` is the table it was read from, as canonical JSON; it is kept for the digest and for showing it again.
     """
 
@@ -97,6 +99,7 @@ class ProcessSpec:
     stop: Stop = Stop()
     vital: bool = False
     memory: int | None = None
+    hold: tuple[str, int] | None = None
     labels: tuple[tuple[str, str], ...] = ()
     given: str = field(default="{}", compare=False, repr=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -92,6 +93,133 @@ def test_broken_page_is_one_finding(tiny: Project) -> None:
     done = tiny.run("up", "--detach").must(2)
     assert "towline.yaml:" in done.err
     assert "hint:" in done.err
+
+
+HALF_RIGHT = {
+    "compose.yaml": """\
+name: tiny
+services:
+  api:
+    build: ./api
+    env_file: [gone.env]
+    environment:
+      PORT: "8000"
+      PASSWORD: ${NEVER_SET:?the mail server asks for it}
+    ports: ["8000:8000"]
+  worker:
+    build: ./worker
+    environment: {QUEUE_URL: "redis://redis:6379", CACHE_URL: "redis://redis:6379"}
+  db: {image: "postgres:18"}
+  redis: {image: "valkey/valkey:9"}
+""",
+    "towline.yaml": """\
+app: tiny
+services:
+  api: { kind: web, redy: /health }
+  worker: { run: no-such-program work }
+  wroker: { max_job: 10s }
+bind:
+  api: { DATABASE_URL: bd.url }
+  worker: { QUEUE_URL: redis.url, CACHE_URL: redis.url }
+verify:
+  job: { service: worker, path: jobs, follow: "/jobs/{id}" }
+targets:
+  laptop: { sites: { local: { kind: local, port: PORT } } }
+""",
+}
+"""A project with one mistake of each sort."""
+
+IN_ITS_FILES = {
+    ("unknown-key", "towline.yaml:3", "did you mean `ready`?"),
+    ("unknown-service", "towline.yaml:5", "did you mean `worker`?"),
+    ("unknown-reference", "towline.yaml:7", "`bd`"),
+    ("redis-two-uses", "towline.yaml:8", "`QUEUE_URL`"),
+    ("wrong-value", "towline.yaml:10", "begins with `/`"),
+    ("job-not-web", "towline.yaml:10", "`worker`"),
+    ("missing-env-file", "compose.yaml:5", "`gone.env`"),
+    ("missing-variable", "compose.yaml:8", "`NEVER_SET`"),
+}
+ON_ITS_MACHINE = {
+    ("no-program", "towline.yaml:4", "`no-such-program`"),
+    ("port-taken", "towline.yaml:12", f"pid {os.getpid()}"),
+    ("data-of-another-major", "data/db", "postgres 99"),
+}
+FULL_DISK = {("disk-full", ".towline/laptop", "MB")}
+ON_A_SMALL_DISK = 'mount -t tmpfs -o size=20m none "$1" && cp -r "$2" "$1/p" && cd "$1/p" && shift 2 && exec "$0" "$@"'
+
+
+def half_right(folder: Path, port: int, **instead: str) -> Path:
+    """The project above in a folder, its database's data by a server of the future; `instead` replaces files."""
+    shutil.copytree(APPS / "tiny", folder)
+    for name, text in HALF_RIGHT.items():
+        (folder / name).write_text(instead.get(name.partition(".")[0], text.replace("PORT }", f"{port} }}")))
+    data = folder / ".towline/laptop/data/db"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("99\n")
+    return folder
+
+
+def are_told(told: list[dict[str, str]], expected: set[tuple[str, str, str]]) -> None:
+    """Each finding is told, once, where it is and with something to do about it; nothing else is an error."""
+    errors = sorted((one for one in told if one["level"] == "error"), key=lambda one: one["code"])
+    assert [one["code"] for one in errors] == sorted(code for code, _, _ in expected)
+    for one, (code, place, word) in zip(errors, sorted(expected), strict=True):
+        assert str(one["where"]).endswith(place), one
+        assert word in one["sentence"], (code, one)
+        assert one["hint"], one
+
+
+@pytest.mark.parametrize("command", ["check", "up", "plan"])
+def test_mistakes_of_files_and_machine_are_one_report(tmp_path: Path, command: str) -> None:
+    """What is wrong with the files hides nothing of the machine: all of it is told in one run, and nothing starts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        folder = half_right(tmp_path / "tiny", listener.getsockname()[1])
+        project = Project(folder, "tiny")
+        told = project.run(command, "--json").must(2).json()
+        are_told(told.get("findings") or told["error"]["findings"], IN_ITS_FILES | ON_ITS_MACHINE)
+        text = project.run(command).must(2).err
+    assert text.count("error ") - text.count("error 11 mistakes") == len(IN_ITS_FILES | ON_ITS_MACHINE)
+    assert not project.processes()
+    assert not project.journal.exists()
+
+
+@pytest.mark.needs("unshare", "mount")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk for itself")
+def test_full_disk_is_in_the_same_report(tmp_path: Path) -> None:
+    """All of the above, and on a disk that is full besides."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        folder = half_right(tmp_path / "tiny", listener.getsockname()[1])
+        argv = ["unshare", "-m", "sh", "-c", ON_A_SMALL_DISK, TOWLINE, str(disk), str(folder), "check", "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    if "mount:" in done.stderr or "unshare:" in done.stderr:
+        pytest.skip(f"no disk of its own here: {done.stderr.strip()}")
+    assert done.returncode == 2, done.stderr
+    are_told(json.loads(done.stdout)["findings"], IN_ITS_FILES | ON_ITS_MACHINE | FULL_DISK)
+
+
+def test_files_that_cannot_be_read_hide_only_what_is_in_them(tmp_path: Path) -> None:
+    """A Compose file or a page that is no YAML: what the other one and the machine tell is told all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        folder = half_right(tmp_path / "compose", port, compose="services: {api: [\n")
+        told = Project(folder, "compose").run("check", "--json").must(2).json()["findings"]
+        of_page = {one for one in IN_ITS_FILES if one[0] in ("unknown-key", "wrong-value")}
+        machine = {one for one in ON_ITS_MACHINE if one[0] != "no-program"}
+        are_told(told, {("yaml-syntax", "compose.yaml:2", "bracket"), *of_page, *machine})
+        folder = half_right(tmp_path / "page", port, towline="services: {api: [\n")
+        told = Project(folder, "page").run("check", "--json").must(2).json()["findings"]
+        of_compose = {one for one in IN_ITS_FILES if one[1].startswith("compose.yaml")}
+        machine = {one for one in ON_ITS_MACHINE if one[0] == "data-of-another-major"}
+        are_told(told, {("yaml-syntax", "towline.yaml:2", "bracket"), *of_compose, *machine})
+
+
+def test_an_unknown_target_is_no_place_to_look_at(tiny: Project) -> None:
+    """Where it would be nobody can tell, so nothing is made there and nothing is said of a machine."""
+    told = tiny.run("check", "--target", "moon", "--json").must(2).json()["findings"]
+    assert [one["code"] for one in told] == ["unknown-target"]
+    assert not (tiny.path / ".towline").exists()
 
 
 def test_folder_without_compose_file(tiny: Project) -> None:

@@ -121,7 +121,7 @@ class TinyApp:
     def door(self) -> Instance:
         """The front door."""
         port = self._ports.kept("door")
-        return Instance("door", "door", str(port), "door", Probe("tcp", 10.0), port=port, fixed_port=True)
+        return Instance("door", "door", str(port), "door", Probe("tcp", 10.0), port=port)
 
     def routes(self) -> str:
         """The routes to `api`, which answers for api.tiny.localhost, and to the files of `page`."""
@@ -136,7 +136,7 @@ class TinyApp:
         before = next((one.port for one in self.facts.instances if one.service == "api"), None)
         port = before if fixed and before else self._ports.of_instance(name)
         made = self._program(name, "api", revision, "server.py", port=port)
-        return replace(made, ready=Probe("http", 15.0), drain=5.0, fixed_port=fixed)
+        return replace(made, ready=Probe("http", 15.0), drain=5.0)
 
     def worker(self, service: str, revision: str) -> Instance:
         """A copy of a worker."""

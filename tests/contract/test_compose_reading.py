@@ -141,7 +141,7 @@ def test_a_missing_variable_is_named_with_its_line(project: Project) -> None:
     ]
     assert "`MISSING`" in config.findings[0].sentence
     project.write(
-        "compose.yaml", "services:\n  api:\n    image: x\n    environment:\n      A: ${NEEDED:?for the mails}\n"
+        "compose.yaml", "services:\n  api:\n    build: .\n    environment:\n      A: ${NEEDED:?for the mails}\n"
     )
     assert project.told() == ["compose.yaml:5 missing-variable: `NEEDED` must be set: for the mails"]
 
@@ -222,5 +222,5 @@ def test_what_compose_refuses_is_a_finding_with_its_line(project: Project, text:
 def test_a_broken_environment_file(project: Project, content: str, expected: str) -> None:
     """Compose quotes the value in its message; the finding does not."""
     project.write("bad.env", content)
-    project.write("compose.yaml", "services:\n  api:\n    image: x\n    env_file: bad.env\n")
+    project.write("compose.yaml", "services:\n  api:\n    build: .\n    env_file: bad.env\n")
     assert project.told() == [expected]

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from towline.core.errors import CheckFailed
+from towline.core.secret import Secret
 from towline.ops.job_path import walk
 from towline.ops.through_door import Browser, at_loopback
 from towline.spec.model import JobCheck
@@ -34,6 +35,7 @@ JOB = JobCheck(
     within=20.0,
     object="url",
     content_type="image/png",
+    bearer=None,
 )
 
 
@@ -339,3 +341,23 @@ def test_no_address_is_an_http_error() -> None:
         for url in ("http://x.localhost:99999/", "http://[", "nothing"):
             with pytest.raises(httpx.HTTPError):
                 browser.ask("GET", url)
+
+
+def test_fields_inside_fields() -> None:
+    """Dots lead into an object: in the placeholder, in what is waited for, and in the address of what was made."""
+    nested = [Answered({"data": {"state": "done", "picture": {"url": "/made/7.png"}}})]
+    job = replace(JOB, follow="/jobs/{data.id}", until={"data.state": "done"}, failed={}, object="data.picture.url")
+    with app(send=[Answered({"success": True, "data": {"id": 7}}, 202)], follow=nested) as site:
+        assert "object" in site.walk(job)
+        missing = site.refused(replace(job, follow="/jobs/{data.number}"))
+    assert "no field for `/jobs/{data.number}`" in missing.sentence
+
+
+def test_token_is_for_the_app_alone() -> None:
+    """The token goes with every request to the app, and with none to another address, such as a bucket's."""
+    with app() as bucket:
+        elsewhere = Answered({"state": "done", "url": f"{bucket.base}/made/7.png"})
+        with app(follow=[elsewhere]) as site, Browser() as browser:
+            walk(JOB, site.base, browser, token=Secret("only-for-the-app"), pause=lambda _: None)
+            assert {one.headers.get("authorization") for one in site.seen} == {"Bearer only-for-the-app"}
+        assert [one.headers.get("authorization") for one in bucket.seen] == [None]

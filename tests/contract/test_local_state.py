@@ -161,6 +161,22 @@ def test_a_torn_line_is_left_out_and_a_wrong_one_is_not(tmp_path: Path) -> None:
     assert caught.value.where.line == 2
 
 
+def test_a_journal_is_read_whole_however_often(tmp_path: Path) -> None:
+    """While others append to it, tear a line, complete it, or begin it anew: always what a fresh reader sees."""
+    path = tmp_path / "journal.jsonl"
+    reader, writer = Journal(path), Journal(path)
+    assert reader.lines() == ()
+    for number in range(1, 6):
+        writer.append(plan(str(number), number))
+        assert reader.lines() == Journal(path).lines() == tuple(plan(str(one), one) for one in range(1, number + 1))
+    whole = path.read_text()
+    for cut in (5, len(whole) // 2, len(whole) - 1):
+        path.write_text(whole[:cut])
+        assert reader.lines() == Journal(path).lines()
+    path.write_text(whole + "\n" + whole)
+    assert len(reader.lines()) == len(reader.lines()) == 10
+
+
 def test_releases_are_the_deploys_that_stand(tmp_path: Path) -> None:
     """A failed one does not count until a resume has ended it; a rollback takes back; other plans use numbers up."""
     done = [plan("1", 1), line("ended", "1", outcome="done")]

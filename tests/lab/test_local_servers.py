@@ -21,7 +21,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests.lab.local_lab import MEDIA, PASSWORDS, POSTGRES, QUEUE, Lab, make_lab, refuses, until
 
-from towline.drivers.local import sockets
+from towline.drivers.local import sockets, valkey
+from towline.drivers.local.blobs import Blobs
+from towline.drivers.local.bucket import why_not as why_no_bucket
 from towline.steps.kinds import PrepareStore, WaitReady
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def bucket(
 
 
 def direct(lab: Lab) -> str:
-    """The S3 server itself."""
+    """What apps are told."""
     return f"http://127.0.0.1:{lab.port('media')}"
 
 
@@ -197,6 +199,19 @@ def test_a_cache_evicts_and_keeps_nothing(lab: Lab) -> None:
             assert client.config_get("save") == {"save": ""}
     finally:
         lab.stop("cache")
+
+
+def test_why_a_server_does_not_serve_is_said(lab: Lab) -> None:
+    """In its own words: a wrong password, nobody there; nothing at all when it serves."""
+    assert valkey.why_not(lab.port("queue"), PASSWORDS["queue.password"]) is None
+    assert "WRONGPASS" in (valkey.why_not(lab.port("queue"), "wrong") or "")
+    assert "refused" in (valkey.why_not(1, "any") or "").lower()
+    settings, blobs = instance_of(lab, "media").settings, Blobs(lab.home / "blobs")
+    assert why_no_bucket(lab.port("media"), settings, blobs) is None
+    assert why_no_bucket(lab.port("media"), {**settings, "bucket": "not-made-yet"}, blobs) is None
+    wrong = {**settings, "admin_access_key": "nobody"}
+    assert why_no_bucket(lab.port("media"), wrong, blobs) == "PUT of an object answered 403 InvalidAccessKeyId"
+    assert "refused" in (why_no_bucket(1, settings, blobs) or "").lower()
 
 
 def test_the_key_of_the_app_opens_its_own_bucket_only(lab: Lab) -> None:

@@ -121,7 +121,7 @@ def test_a_process_record_has_every_field(client: Client) -> None:
     record = client.process("wait", name="a", until="ready", within=DEADLINE)
     assert set(record) == {
         *("name", "state", "pid", "started_at", "uptime", "restarts", "memory", "exit", "last", "verdict"),
-        *("labels", "spec_digest", "spec"),
+        *("holding", "labels", "spec_digest", "spec"),
     }
     assert (record["state"], record["exit"], record["verdict"], record["restarts"]) == ("ready", None, None, 0)
     assert record["labels"] == {"service": "api"}

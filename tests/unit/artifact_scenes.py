@@ -29,6 +29,7 @@ def service(name: str, kind: str = "web", **changes: Any) -> Service:
         name=name,
         kind=kind,  # type: ignore[arg-type]  # a word of the test's own
         context=ROOT / name,
+        folder=ROOT / name,
         dockerfile=None,
         image=None,
         command=Command((name, "serve"), "command:"),

@@ -108,7 +108,7 @@ def _stashed(text: str, contents: dict[str, Secret]) -> str:
 
 
 def _door(port: str) -> Instance:
-    return Instance("door", "door", port, "door", Probe("tcp", 10.0), port=int(port), fixed_port=True)
+    return Instance("door", "door", port, "door", Probe("tcp", 10.0), port=int(port))
 
 
 def _store(thing: Thing, ports: Ports, contents: dict[str, Secret]) -> StoreArtifact:
@@ -128,6 +128,7 @@ def _store(thing: Thing, ports: Ports, contents: dict[str, Secret]) -> StoreArti
         init=InitStore(thing.name, thing.kind, thing.options.get("major", "18"), settings),
         server=server,
         prepare=PrepareStore(thing.name, thing.kind, port, settings),
+        holds_requests=thing.kind == "bucket",
     )
 
 
@@ -171,7 +172,6 @@ def _copy(thing: Thing, number: int, ports: Ports, contents: dict[str, Secret]) 
         env=_stashed(f"environment of {name} at {port}", contents),
         stop_within=10.0 if traffic else 120.0,
         drain=30.0 if traffic else 0.0,
-        fixed_port=thing.kind == "fixed",
     )
 
 

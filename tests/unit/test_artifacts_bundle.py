@@ -72,7 +72,7 @@ def test_the_door_is_one_instance_on_its_port() -> None:
     """Named after its port, since nothing else about it can change."""
     door = made(app(service("api")), port="8080").door
     assert door is not None
-    assert (door.name, door.service, door.runs, door.port, door.fixed_port) == ("door", "door", "door", 8080, True)
+    assert (door.name, door.service, door.runs, door.port) == ("door", "door", "door", 8080)
     assert (door.revision, door.ready.kind) == ("8080", "tcp")
 
 
@@ -80,11 +80,11 @@ def test_stores_as_servers() -> None:
     """Each with its server, its data and what must exist in it; PostgreSQL ends by SIGINT."""
     db, jobs, files = made(everything()).stores
     assert [one.server.runs for one in (db, jobs, files)] == ["postgres", "redis", "bucket"]
+    assert [one.holds_requests for one in (db, jobs, files)] == [False, False, True]
     assert [one.server.stop_signal for one in (db, jobs, files)] == ["INT", "TERM", "TERM"]
     assert [one.init.major for one in (db, jobs, files)] == ["18", "9", "4"]
     for one in (db, jobs, files):
         assert one.server.ready == Probe("tcp", within=30.0)
-        assert one.server.fixed_port
         assert one.server.name == one.init.store == one.prepare.store
         assert one.server.port == one.prepare.port
         assert one.server.settings == one.init.settings == one.prepare.settings

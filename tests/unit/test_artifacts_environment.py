@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.artifact_scenes import addresses, app, everything, service, store
+from tests.unit.artifact_scenes import ROOT, addresses, app, everything, service, store
 
 from towline.artifacts.environment import OF_THE_MACHINE, as_contents, of_build, of_service
 from towline.core.secret import Secret
@@ -41,8 +41,8 @@ def test_what_every_program_needs_is_given(name: str) -> None:
 
 
 def test_path_begins_with_the_services_own_programs() -> None:
-    """Of its context, else of the app; a machine without PATH has the usual one behind."""
-    of = app(service("api", context=Path("/a")), service("bare", context=None))
+    """Of the folder it starts in; a machine without PATH has the usual one behind."""
+    of = app(service("api", folder=Path("/a")), service("bare", folder=ROOT))
     usual = "/usr/local/bin:/usr/bin:/bin"
     for name, folder in (("api", "/a"), ("bare", "/project")):
         for make in (of_service, of_build):

@@ -33,7 +33,7 @@ CODE, LOCKS = {"api": "code-api"}, {"api": "lock-api"}
     [
         {"command": Command(("api", "serve", "--fast"), "run:")},
         {"command": None},
-        {"context": Path("/elsewhere")},
+        {"folder": Path("/elsewhere")},
         {"environment": {"MODE": Secret("x")}},
         {"health": Health("/ready", 30.0)},
         {"memory": 10**8},
@@ -140,13 +140,32 @@ def test_how_old_copies_give_way(one: Service, swap: str, reason: str) -> None:
     assert bool(part.swap_reason) == (swap == "after")
 
 
-def test_a_fixed_port_is_used_and_said() -> None:
-    """Two copies cannot live side by side, so the site must know."""
+def test_a_fixed_port_is_used() -> None:
+    """What cannot take another port gets its own."""
     fixed = artifact(app(service("api", port=9000, port_variable=None)), "api").instances[0]
-    assert (fixed.port, fixed.fixed_port) == (9000, True)
-    free = artifact(app(API), "api").instances[0]
-    assert free.fixed_port is False
-    assert artifact(app(service("worker", "worker")), "worker").instances[0].fixed_port is False
+    assert fixed.port == 9000
+
+
+def test_everything_of_a_service_starts_in_its_folder() -> None:
+    """Its process, its `setup` and its release command, with the programs of that folder first on their PATH."""
+    inner = ROOT / "repository" / "app"
+    api = service("api", context=ROOT / "repository", folder=inner, setup="install")
+    of = app(api, release=ReleaseCommand("api", ("migrate",), backup_first=False, within=1.0))
+    part = made(of)
+    release = part.release_task
+    found = artifact(of, "api")
+    assert release is not None
+    started = [(one.env, one.cwd) for one in found.instances]
+    started += [(one.env, one.cwd) for one in (*found.tasks, release)]
+    assert len(started) == 3
+    for env, cwd in started:
+        assert cwd == str(inner)
+        assert env is not None
+        path = json.loads(part.contents[env].reveal())["PATH"]
+        assert path.startswith(f"{inner}/.venv/bin:{inner}/node_modules/.bin:")
+    moved = app(replace(api, folder=ROOT / "repository"))
+    assert artifact(moved, "api").tasks[0].marker != found.tasks[0].marker
+    assert artifact(moved, "api").instances[0].revision != found.instances[0].revision
 
 
 def test_limits_are_the_longest_job() -> None:
@@ -173,8 +192,8 @@ def test_how_readiness_is_asked(one: Service, probe: Probe) -> None:
 
 
 def test_command_and_folder_are_the_services() -> None:
-    """As given; without a context in the app's own folder."""
-    bare = artifact(app(service("api", context=None, command=None)), "api").instances[0]
+    """As given."""
+    bare = artifact(app(service("api", folder=ROOT, command=None)), "api").instances[0]
     assert (bare.command, bare.cwd) == ((), str(ROOT))
     full = artifact(app(API), "api").instances[0]
     assert (full.command, full.cwd) == (("api", "serve"), str(ROOT / "api"))
@@ -203,7 +222,7 @@ def test_setup_is_done_again_for_other_locks_or_another_line() -> None:
     plain = marker(app(one), "api")
     assert marker(app(one), "api", given=Sources(CODE, {"api": "new"})) != plain
     assert marker(app(replace(one, setup="pip install -e .")), "api") != plain
-    assert marker(app(replace(one, context=Path("/elsewhere"))), "api") != plain
+    assert marker(app(replace(one, folder=Path("/elsewhere"))), "api") != plain
     assert marker(app(one), "api", given=Sources({"api": "new"}, LOCKS)) == plain
     assert marker(app(replace(one, environment={"A": Secret("1")})), "api") == plain
 

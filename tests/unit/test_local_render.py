@@ -109,13 +109,12 @@ def test_initdb_takes_the_password_from_a_file() -> None:
 
 def test_every_flag_of_weed_is_said() -> None:
     """All ports, no telemetry, no extra servers, no bucket that deletes itself; no secret."""
-    others = {name: 21000 + number for number, name in enumerate(servers.WEED_PORTS)}
+    ports = {name: 21000 + number for number, name in enumerate(servers.WEED_PORTS)}
     place = servers.WeedPlace(Path("/d"), Path("/c/s3.json"), Path("/r"), "http://media.localhost:7080")
-    argv = servers.weed(Path("/b/weed"), place, port=20003, others=others)
+    argv = servers.weed(Path("/b/weed"), place, ports)
     assert argv[:3] == ("/b/weed", "-logtostderr", "mini")
     expected = {
         "-ip.bind=127.0.0.1",
-        "-s3.port=20003",
         "-master.telemetry=false",
         "-webdav=false",
         "-admin.ui=false",
@@ -125,7 +124,7 @@ def test_every_flag_of_weed_is_said() -> None:
         "-s3.autoCreateBucket=false",
         "-s3.externalUrl=http://media.localhost:7080",
         "-s3.config=/c/s3.json",
-        *(f"-{name}={port}" for name, port in others.items()),
+        *(f"-{name}={port}" for name, port in ports.items()),
     }
     assert expected <= {*argv}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from towline.spec.codes import CODES, WARNINGS
 from towline.spec.compose import config_of
 from towline.spec.dockerfile import read_dockerfile
 from towline.spec.ground import Ground
-from towline.spec.mistakes import page_of
+from towline.spec.mistakes import ALL, page_of
 from towline.spec.resolve import resolve
 from towline.spec.source import read_source
 
@@ -52,7 +53,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def ground_of(parts: dict[str, str], compose: ComposeConfig) -> dict[str, Ground]:
-    """What the case says of each build context: a Dockerfile, an empty folder, or none."""
+    """What the case says of each build context: a Dockerfile, an empty folder, or none; and of the folder in it."""
     found: dict[str, Ground] = {}
     for container in compose.containers:
         dockerfile = parts.get(f"Dockerfile {container.name}")
@@ -62,6 +63,9 @@ def ground_of(parts: dict[str, str], compose: ComposeConfig) -> dict[str, Ground
             found[container.name] = Ground(dockerfile_exists=False)
         else:
             found[container.name] = Ground(read_dockerfile(dockerfile.encode()))
+        for told in ("absent", "outside"):
+            if f"folder {container.name} {told}" in parts:
+                found[container.name] = replace(found[container.name], folder=told)
     return found
 
 
@@ -75,7 +79,7 @@ def judge(parts: dict[str, str]) -> tuple[Finding, ...]:
     app, place, layout = resolve(compose, page, target, ground=ground)
     absent = frozenset({app.job.file[1]} if app.job and app.job.file else ())
     view = View(compose, page, app, place, layout, ground, absent)
-    return in_order((*page.findings, *(() if page.source.broken else check(view))))
+    return in_order((*page.findings, *(() if page.refused == ALL else check(view))))
 
 
 def printed(findings: tuple[Finding, ...]) -> str:

@@ -197,6 +197,31 @@ def test_file_is_read_in_start_order(tmp_path: Path) -> None:
     assert (procfile.name, procfile.memory, procfile.banner) == ("shop", 512_000_000, ("All services running",))
 
 
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ({"hold": "0.0.0.0:80", "ready": {"tcp": "127.0.0.1:81"}}, "with an address of this machine only"),
+        ({"hold": "127.0.0.1", "ready": {"tcp": "127.0.0.1:81"}}, "must look like 127.0.0.1:8333"),
+        ({"hold": "127.0.0.1:80"}, "needs `ready` with http or tcp"),
+        ({"hold": "127.0.0.1:80", "ready": {"command": ["true"]}}, "needs `ready` with http or tcp"),
+    ],
+)
+def test_connections_are_held_on_this_machine_for_a_process_that_listens(
+    table: dict[str, object], sentence: str
+) -> None:
+    """Nothing else has an address to lead them to, and nobody from outside may come in this way."""
+    with pytest.raises(SpecErrors, match=sentence):
+        read_process({"name": "a", "command": ["x"], **table})
+    assert read_process({"name": "a", "command": ["x"]}).hold is None
+
+
+def test_a_file_holds_no_connections() -> None:
+    """In a container nobody would say when they may go on."""
+    whole = {"process": {"a": {"command": ["x"], "hold": "127.0.0.1:80", "ready": {"tcp": "127.0.0.1:81"}}}}
+    with pytest.raises(SpecErrors, match="for clients of the control socket"):
+        read_procfile(whole, Path("/"))
+
+
 def test_mistakes_of_a_whole_file() -> None:
     """A name nobody has, a circle and a wrong key are all reported together."""
     with pytest.raises(SpecErrors) as caught:

@@ -78,5 +78,4 @@ def _door(port: int) -> Instance:
         ready=Probe("tcp", within=10.0),
         port=port,
         stop_within=10.0,
-        fixed_port=True,
     )

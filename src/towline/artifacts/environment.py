@@ -32,7 +32,7 @@ def of_service(app: App, service: Service, addresses: Local, machine: Mapping[st
     bound = {
         binding.variable: addresses.value(binding.of, binding.attribute) for binding in app.bindings_of(service.name)
     }
-    given = _of_machine(service.context or app.root, machine)
+    given = _of_machine(service.folder, machine)
     # A PATH or a HOST in the Compose file is about the inside of a container.
     ours = {"PATH": given["PATH"], "HOST": Secret("127.0.0.1")}
     return {**given, "PYTHONUNBUFFERED": Secret("1"), **service.environment, **ours, **bound}
@@ -44,7 +44,7 @@ def of_build(app: App, service: Service, addresses: Local, machine: Mapping[str,
     bound = {}
     if service.kind == "static":
         bound = {one.variable: addresses.value(one.of, one.attribute) for one in app.bindings_of(service.name)}
-    return {**_of_machine(service.context or app.root, machine), **installers, **service.build_environment, **bound}
+    return {**_of_machine(service.folder, machine), **installers, **service.build_environment, **bound}
 
 
 def as_contents(environment: Environment) -> Secret:
@@ -52,8 +52,12 @@ def as_contents(environment: Environment) -> Secret:
     return Secret(json.dumps({name: environment[name].reveal() for name in sorted(environment)}))
 
 
-def _of_machine(context: Path, machine: Mapping[str, str]) -> Environment:
+def path_of(folder: Path, machine: Mapping[str, str]) -> str:
+    """The PATH of what starts in `folder`: what is installed there goes before what the machine has."""
+    own = [str(folder / ".venv" / "bin"), str(folder / "node_modules" / ".bin")]
+    return ":".join([*own, machine.get("PATH", "/usr/local/bin:/usr/bin:/bin")])
+
+
+def _of_machine(folder: Path, machine: Mapping[str, str]) -> Environment:
     given = {name: Secret(machine[name]) for name in OF_THE_MACHINE if name in machine}
-    own = [str(context / ".venv" / "bin"), str(context / "node_modules" / ".bin")]
-    path = ":".join([*own, machine.get("PATH", "/usr/local/bin:/usr/bin:/bin")])
-    return {**given, "PATH": Secret(path)}
+    return {**given, "PATH": Secret(path_of(folder, machine))}

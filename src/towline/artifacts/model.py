@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoreArtifact:
-    """A store as it should be: what keeps its data, the server that runs, what must exist in it."""
+    """A store as it should be: what keeps its data, the server that runs, what must exist in it.
+
+    `holds_requests` says that its address accepts connections from the start, and lets them wait until it is ready.
+    """
 
     init: InitStore
     server: Instance
     prepare: PrepareStore
+    holds_requests: bool = False
 
 
 @dataclass(frozen=True)

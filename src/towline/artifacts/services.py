@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from towline.artifacts import environment
@@ -82,7 +81,7 @@ def release_task(bench: Bench) -> RunTask | None:
         name="release",
         service=service.name,
         command=release.command,
-        cwd=str(service.context or bench.app.root),
+        cwd=str(service.folder),
         within=release.within,
         env=env,
         marker=digest_of(made_of),
@@ -117,14 +116,13 @@ def _instances(service: Service, bench: Bench) -> tuple[Instance, ...]:
         runs="service",
         ready=_probe(service),
         command=service.command.argv if service.command else (),
-        cwd=str(service.context or bench.app.root),
+        cwd=str(service.folder),
         env=env,
         stop_signal=service.stop_signal,
         stop_within=service.max_job,
         # Open requests and WebSockets of an old copy are its jobs: they may last as long.
         drain=service.max_job if has_traffic(service) else 0.0,
         memory=service.memory,
-        fixed_port=has_traffic(service) and service.port_variable is None,
     )
     return tuple(_copy(service, template, number, bench) for number in range(1, service.replicas + 1))
 
@@ -144,7 +142,7 @@ def _revision(service: Service, bench: Bench) -> str:
     """Eight digits over all that a copy is made of, except the port that it happens to get."""
     made_of = {
         "command": service.command.argv if service.command else (),
-        "cwd": str(service.context),
+        "cwd": str(service.folder),
         "code": bench.sources.code.get(service.name),
         "locks": bench.sources.locks.get(service.name),
         "env": _told(service, bench),
@@ -183,10 +181,10 @@ def _shell(service: Service, bench: Bench, name: str, line: str, within: float) 
         name=name,
         service=service.name,
         command=("/bin/sh", "-c", line),
-        cwd=str(service.context or bench.app.root),
+        cwd=str(service.folder),
         within=within,
         env=bench.stash(environment.as_contents(variables)),
-        marker=digest_of((line, str(service.context), bench.sources.locks.get(service.name))),
+        marker=digest_of((line, str(service.folder), bench.sources.locks.get(service.name))),
     )
 
 
@@ -197,7 +195,7 @@ def _task(service: Service, bench: Bench) -> RunTask:
         name=f"task {service.name}",
         service=service.name,
         command=command,
-        cwd=str(service.context or Path(bench.app.root)),
+        cwd=str(service.folder),
         within=TASK_WITHIN,
         env=env,
         marker=digest_of((command, _told(service, bench), bench.sources.code.get(service.name))),

@@ -43,12 +43,13 @@ def of_store(store: Store, addresses: Local, stash: Callable[[Secret], str]) -> 
         settings=settings,
         stop_signal="INT" if store.kind == "postgres" else "TERM",
         stop_within=20.0,
-        fixed_port=True,
     )
     return StoreArtifact(
         init=InitStore(store.name, store.kind, major, settings),
         server=server,
         prepare=PrepareStore(store.name, store.kind, port, settings),
+        # SeaweedFS takes most of a second to start, and waits for most of it.
+        holds_requests=store.kind == "bucket",
     )
 
 

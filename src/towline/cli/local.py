@@ -14,10 +14,11 @@ from towline.cli.attach import attached, follow
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
 from towline.cli.show import Screen
 from towline.ops import inspect
-from towline.ops.workspace import open_standing, open_workspace
+from towline.ops.workspace import open_standing, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from towline.ops.report import Verdict
     from towline.ops.workspace import Standing, Workspace
@@ -53,7 +54,7 @@ def up(
     Run again it changes only what the files say is different. Ctrl-C stops everything in order and keeps all data.
     """
     screen = Screen(as_json)
-    workspace = open_workspace(project, target, screen.listener)
+    workspace = _looked_over(project, target, screen)
     wish = Wish(detach or as_json, once)
     with _signals_as_interrupt():
         try:
@@ -101,15 +102,23 @@ def down(
         screen.answer.print(f"{escape(standing.app)} is down. Its data stays in {escape(str(project / '.towline'))}.")
 
 
+def _looked_over(project: Path, target: str, screen: Screen) -> Workspace:
+    """The target, opened when neither the files nor the machine have anything against it."""
+    from towline.ops.preflight import refuse, report
+
+    seen = survey(project, target, screen.listener)
+    found = report(seen)
+    refuse(found)
+    workspace = seen.workspace()
+    screen.findings(found)
+    return workspace
+
+
 def _bring_up(workspace: Workspace, screen: Screen, wish: Wish) -> Verdict:
-    """Check, plan, deploy, verify, and print what was seen."""
+    """Plan, deploy, verify, and print what was seen."""
     from towline.ops.deploy import deploy, prepare
-    from towline.ops.preflight import preflight, refuse
     from towline.ops.verify import verify
 
-    found = (*workspace.warnings, *preflight(workspace))
-    refuse(found)
-    screen.findings(found)
     prepared = prepare(workspace)
     for note in prepared.plan.notes:
         screen.talk.print(f"note: {escape(note)}")

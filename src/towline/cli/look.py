@@ -16,10 +16,12 @@ from towline.cli.show import Screen
 from towline.core.errors import UsageError
 from towline.core.units import show_bytes, show_seconds
 from towline.ops import inspect
-from towline.ops.workspace import open_workspace
+from towline.ops.workspace import open_workspace, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from towline.ops.workspace import Survey
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,32 +32,51 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
-    """Read compose.yaml and towline.yaml and list everything that is wrong with them, or with this machine."""
-    from towline.ops.preflight import preflight
+    """Read compose.yaml and towline.yaml and list at once all that is wrong with them, and with this machine."""
+    from towline.ops.preflight import report
 
     screen = Screen(as_json)
-    workspace = open_workspace(project, target, screen.listener)
-    found = (*workspace.warnings, *preflight(workspace))
+    seen = survey(project, target, screen.listener)
+    found = report(seen)
     errors = [one for one in found if one.level == "error"]
+    if not errors:
+        seen.workspace()
     if as_json:
         screen.json({"ok": not errors, "findings": [one.as_json() for one in found]})
     else:
         screen.findings(found)
-        count = f"{len(workspace.app.services)} services, {len(workspace.app.stores)} stores"
-        screen.answer.print(
-            f"{workspace.app.name} on {target}: {count}; {len(errors)} mistakes, {len(found) - len(errors)} warnings"
-        )
+        count = f"{len(errors)} mistakes, {len(found) - len(errors)} warnings"
+        screen.answer.print(f"{escape(_subject(seen, target))}; {count}")
     if errors:
         raise typer.Exit(2)
 
 
+def _subject(seen: Survey, target: str) -> str:
+    """What was checked, in numbers; of a Compose file that nobody can read only its folder."""
+    view = seen.reading.view
+    if view is None:
+        return f"{seen.project.name} on {target}"
+    return f"{view.app.name} on {target}: {len(view.app.services)} services, {len(view.app.stores)} stores"
+
+
 def plan(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
-    """Show what `up` would do, step by step, and change nothing. Exit status 0 nothing to do, 10 changes."""
+    """Show what `up` would do, step by step, and change nothing. Exit status 0 nothing to do, 10 changes.
+
+    What would be in its way is told on stderr.
+    """
+    from towline.core.errors import Findings
     from towline.ops.deploy import prepare
+    from towline.ops.preflight import report
     from towline.steps.show import plan_json, plan_lines
 
     screen = Screen(as_json)
-    prepared = prepare(open_workspace(project, target, screen.listener))
+    seen = survey(project, target, screen.listener)
+    found = report(seen)
+    if seen.reading.mistaken:
+        raise Findings(found)
+    workspace = seen.workspace()
+    screen.findings(found)
+    prepared = prepare(workspace)
     if as_json:
         screen.json(plan_json(prepared.plan))
     else:
@@ -136,7 +157,7 @@ def execute(
     """Run a command as a process of a service would: its folder, its whole environment, its stores."""
     workspace = open_workspace(project, target)
     environment = {name: value.reveal() for name, value in inspect.environment_of(workspace, service).items()}
-    folder = workspace.app.service(service).context or workspace.project
+    folder = workspace.app.service(service).folder
     _refuse_missing(command[0], folder, environment.get("PATH", os.defpath))
     if as_json:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

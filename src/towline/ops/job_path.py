@@ -15,6 +15,7 @@ from towline.core.errors import CheckFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from towline.core.secret import Secret
     from towline.ops.through_door import Browser
     from towline.spec.model import JobCheck
 
@@ -25,12 +26,25 @@ PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 Answer = dict[str, object]
 
+ABSENT = object()
+"""What a field is that an answer does not have: it may have one that is null."""
 
-def walk(job: JobCheck, base: str, browser: Browser, *, pause: Callable[[float], None] = time.sleep) -> dict[str, str]:
+
+def walk(
+    job: JobCheck,
+    base: str,
+    browser: Browser,
+    *,
+    token: Secret | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> dict[str, str]:
     """What was seen on the way: `accepted`, `done` and, where the job makes an object, `object`.
 
-    `base` is the public address of the service. Raises CheckFailed, saying where the path ends.
+    `base` is the public address of the service, the only one that is shown the `token`. Raises CheckFailed, saying
+    where the path ends.
     """
+    if token is not None:
+        browser.present(token, base)
     accepted = _send(job, base, browser)
     seen = {"accepted": f"{job.method} {job.path} answered {job.accepted}"}
     began = time.monotonic()
@@ -77,7 +91,7 @@ def _follow(job: JobCheck, url: str, browser: Browser, pause: Callable[[float], 
 
 
 def _load(job: JobCheck, base: str, answer: Answer, browser: Browser) -> str:
-    found = answer.get(job.object or "")
+    found = _field(answer, job.object or "")
     if not isinstance(found, str) or not found:
         raise CheckFailed(f"the finished job has no address in `{job.object}`")
     url = _joined(base, found)
@@ -95,14 +109,25 @@ def _load(job: JobCheck, base: str, answer: Answer, browser: Browser) -> str:
 
 def _filled(template: str, answer: Answer) -> str:
     """The template with its {name} placeholders filled in one pass: braces in a value are the value's own."""
-    missing = [name for name in PLACEHOLDER.findall(template) if name not in answer]
-    if missing:
+    if any(_field(answer, name) is ABSENT for name in PLACEHOLDER.findall(template)):
         raise CheckFailed(f"the answer has no field for `{template}`; it has {', '.join(sorted(answer)) or 'none'}")
-    return PLACEHOLDER.sub(lambda found: _text(answer[found[1]]), template)
+    return PLACEHOLDER.sub(lambda found: _text(_field(answer, found[1])), template)
+
+
+def _field(answer: Answer, name: str) -> object:
+    """The field of that name, else the one inside fields that the dots of the name lead to; ABSENT without one."""
+    if name in answer:
+        return answer[name]
+    found: object = answer
+    for part in name.split("."):
+        found = found.get(part, ABSENT) if isinstance(found, dict) else ABSENT
+    return found
 
 
 def _matches(answer: Answer, wanted: dict[str, str]) -> bool:
-    return all(name in answer and _text(answer[name]) == value for name, value in wanted.items())
+    return all(
+        (found := _field(answer, name)) is not ABSENT and _text(found) == value for name, value in wanted.items()
+    )
 
 
 def _text(value: object) -> str:
@@ -118,8 +143,8 @@ def _joined(base: str, found: str) -> str:
 
 
 def _short(answer: Answer, job: JobCheck) -> str:
-    shown = {name: answer.get(name) for name in (*job.until, *job.failed, "error") if name in answer}
-    return json.dumps(shown)
+    shown = {name: _field(answer, name) for name in (*job.until, *job.failed, "error")}
+    return json.dumps({name: value for name, value in shown.items() if value is not ABSENT})
 
 
 def _object(response: httpx.Response, url: str) -> Answer:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
 
-from towline.artifacts.environment import of_service
-from towline.core.errors import Finding, Findings, Where
+from towline.core.errors import Finding, Findings, TowlineError, Where
 from towline.core.units import show_bytes
+from towline.ops.programs import programs
+from towline.spec.check import in_order
+from towline.spec.checks.view import KIND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from towline.ops.workspace import Workspace
-    from towline.spec.model import Service
+    from towline.ops.workspace import LiveSite, Survey
+    from towline.spec.model import Target
     from towline.steps.model import Facts
 
 LEAST_DISK = 1_000_000_000
@@ -26,21 +27,8 @@ LEAST_DISK = 1_000_000_000
 LEAST_MEMORY = 400_000_000
 """The servers take about 200 MB idle; the app's own processes come on top."""
 
-INSTALL = {
-    "python3": "sudo apt-get install -y python3 python3-venv",
-    "python": "sudo apt-get install -y python3 python3-venv",
-    "node": "sudo apt-get install -y nodejs npm",
-    "npm": "sudo apt-get install -y nodejs npm",
-    "npx": "sudo apt-get install -y nodejs npm",
-    "go": "sudo apt-get install -y golang-go",
-    "ruby": "sudo apt-get install -y ruby-full",
-    "bundle": "sudo apt-get install -y ruby-full",
-    "php": "sudo apt-get install -y php-cli",
-    "java": "sudo apt-get install -y default-jre-headless",
-}
-"""What to type on Debian and Ubuntu for the programs that Compose files start most."""
-
-PAGE = "towline.yaml"
+_LISTENS = (*KIND, "port", "port_variable", "run", "command", "entrypoint", "environment")
+"""What tells on which port a service listens, and whether it can take another one."""
 
 CODES = {
     "disk-full": ("error", "Too little of the disk is free to start a database and a bucket."),
@@ -53,12 +41,31 @@ CODES = {
 """What preflight finds, with its level and its meaning; printed as part of the reference."""
 
 
-def preflight(workspace: Workspace) -> tuple[Finding, ...]:
-    """Everything that is in the way, errors and warnings together."""
-    facts = workspace.site.observe()
-    found = [*_room(facts), *_majors(workspace, facts), *_ports(workspace, facts), *_backup(workspace)]
-    for service in workspace.app.services:
-        found += _program(workspace, service)
+def report(survey: Survey) -> tuple[Finding, ...]:
+    """All that is wrong or worth knowing, of the files and of the machine together, each once, errors first.
+
+    Raises what the machine raises when it cannot be looked at; mistakes in the files go before that.
+    """
+    files = survey.reading.findings
+    try:
+        return in_order((*files, *preflight(survey)))
+    except TowlineError:
+        if survey.reading.mistaken:
+            return files
+        raise
+
+
+def preflight(survey: Survey) -> tuple[Finding, ...]:
+    """Everything on the machine that is in the way of what the files say; of what is wrong in them nothing is said."""
+    target, view, site = survey.reading.target, survey.reading.view, survey.site
+    if target is None or site is None:
+        return ()
+    facts = site.observe()
+    found = [*_room(survey.home, facts), *_majors(survey.home, site, facts), *_backup(survey, target)]
+    found += _taken(_wanted(survey, target), {one.port for one in facts.instances if one.state != "stopped"})
+    if view is not None:
+        for service in view.local_services():
+            found += programs(view, service, survey.machine)
     return tuple(found)
 
 
@@ -68,12 +75,13 @@ def refuse(findings: tuple[Finding, ...]) -> None:
         raise Findings(findings)
 
 
-def _room(facts: Facts) -> Iterator[Finding]:
+def _room(home: Path, facts: Facts) -> Iterator[Finding]:
     room = facts.room
     if room.disk_free < LEAST_DISK:
         yield Finding(
             "disk-full",
             f"only {show_bytes(room.disk_free)} of disk are free, and {show_bytes(LEAST_DISK)} are needed",
+            where=Where(str(home)),
             hint="df -h . ; du -xh --max-depth=1 . | sort -h | tail",
         )
     if room.memory_free < LEAST_MEMORY:
@@ -85,54 +93,71 @@ def _room(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _majors(workspace: Workspace, facts: Facts) -> Iterator[Finding]:
+def _majors(home: Path, site: LiveSite, facts: Facts) -> Iterator[Finding]:
     """PostgreSQL opens data of its own major version only; the other servers also what an older one wrote."""
     for store in facts.stores:
         if store.major is None:
             continue
-        server = workspace.site.server_major(store.kind)
+        server = site.server_major(store.kind)
         if store.major == server or (store.kind != "postgres" and int(store.major) < int(server)):
             continue
         yield Finding(
             "data-of-another-major",
             f"the data of `{store.name}` was written by {store.kind} {store.major}, and the server here is {server}",
-            where=Where(str(workspace.home / "data" / store.name)),
+            where=Where(str(home / "data" / store.name)),
             hint="dump it with the Towline version that wrote it (`towline exec SERVICE -- pg_dump ...`), then\n"
             f"`towline down --purge {store.name}`, and load the dump into the new store",
         )
 
 
-def _backup(workspace: Workspace) -> Iterator[Finding]:
+def _backup(survey: Survey, target: Target) -> Iterator[Finding]:
     """Said rather than left out in silence: a site on this machine makes no backup yet."""
-    release = workspace.app.release
-    if release is not None and release.backup_first and workspace.target.sites[0].kind == "local":
+    page = survey.reading.page
+    if page.page.release is not None and page.page.release.backup_first and target.sites[0].kind == "local":
         yield Finding(
             "no-backup",
             "`backup_first` is kept for other sites: on this machine nothing is backed up before the release command",
-            where=Where(PAGE),
+            where=page.source.where("release", "backup_first"),
             hint="towline exec SERVICE -- pg_dump ...",
             level="warning",
         )
 
 
-def _ports(workspace: Workspace, facts: Facts) -> Iterator[Finding]:
-    """Ports that somebody chose by name must be free, or ours already."""
-    ours = {one.port for one in facts.instances if one.state != "stopped"}
-    wanted = {}
-    chosen = workspace.target.sites[0].options.get("port")
-    if chosen is not None:
-        wanted[int(chosen)] = "the front door (`port` of the site)"
-    for service in workspace.app.services:
-        if service.port is not None and service.port_variable is None and service.kind in ("web", "private"):
-            wanted[service.port] = f"service `{service.name}`, which always listens there"
-    for port, who in sorted(wanted.items()):
-        holder = _holder(port)
-        if port not in ours and holder is not None:
+@dataclass(frozen=True)
+class _Wanted:
+    """A port that somebody chose by number, who needs it, and where that is written."""
+
+    port: int
+    who: str
+    where: Where
+
+
+def _wanted(survey: Survey, target: Target) -> Iterator[_Wanted]:
+    site, page = target.sites[0], survey.reading.page
+    chosen = site.options.get("port", "")
+    if chosen.isascii() and chosen.isdigit() and 0 < int(chosen[:6]) < 65536:
+        where = page.source.where("targets", target.name, "sites", site.name, "port")
+        yield _Wanted(int(chosen), "the front door (`port` of the site)", where)
+    view = survey.reading.view
+    for service in view.local_services() if view is not None else ():
+        listens = service.port is not None and service.port_variable is None and service.kind in ("web", "private")
+        if view is None or service.port is None or not listens or not view.sure(service.name, *_LISTENS):
+            continue
+        written = "port" if view.entry(service.name).port is not None else "ports"
+        where = view.at_service(service.name, written)
+        yield _Wanted(service.port, f"service `{service.name}`, which always listens there", where)
+
+
+def _taken(wanted: Iterator[_Wanted], ours: set[int | None]) -> Iterator[Finding]:
+    """Ports that somebody chose by number must be free, or ours already."""
+    for one in wanted:
+        holder = _holder(one.port)
+        if one.port not in ours and holder is not None:
             yield Finding(
                 "port-taken",
-                f"port {port} is taken by {holder}, and {who} needs it",
-                where=Where(PAGE, workspace.target.line),
-                hint=f"end that program, or choose another port; who has it: ss -ltnp 'sport = :{port}'",
+                f"port {one.port} is taken by {holder}, and {one.who} needs it",
+                where=one.where,
+                hint=f"end that program, or choose another port; who has it: ss -ltnp 'sport = :{one.port}'",
             )
 
 
@@ -148,49 +173,3 @@ def _holder(port: int) -> str | None:
             except psutil.Error:
                 return "another program"
     return None
-
-
-def _program(workspace: Workspace, service: Service) -> Iterator[Finding]:
-    """The first word of a service's command must be a program on its own PATH, unless `setup` will still bring it."""
-    addresses = workspace.addresses()
-    path = of_service(workspace.app, service, addresses, workspace.machine)["PATH"].reveal()
-    folder = service.context or workspace.project
-    for line in (service.setup, service.build):
-        yield from _missing(_first_word(line), path, folder, service)
-    if service.command is not None and not _setup_pending(workspace, service):
-        argv = service.command.argv
-        word = _first_word(argv[2]) if argv[:2] == ("/bin/sh", "-c") else argv[0]
-        yield from _missing(word, path, folder, service)
-
-
-def _setup_pending(workspace: Workspace, service: Service) -> bool:
-    return any(other.setup is not None and other.context == service.context for other in workspace.app.services)
-
-
-def _first_word(line: str | None) -> str | None:
-    """The program that a shell line starts with; None where only the shell can tell."""
-    if line is None:
-        return None
-    try:
-        words = shlex.split(line, comments=True)
-    except ValueError:
-        return None
-    words = [word for word in words if "=" not in word.split("/")[0]]
-    return words[0] if words and words[0].replace("-", "").replace(".", "").replace("/", "").isalnum() else None
-
-
-SHELL_WORDS = frozenset({"exec", "cd", "set", "if", "test", "export", "true", "echo", "for", "while", "trap", "ulimit"})
-
-
-def _missing(word: str | None, path: str, folder: Path, service: Service) -> Iterator[Finding]:
-    if word is None or word in SHELL_WORDS:
-        return
-    found = shutil.which(word, path=path) if "/" not in word else shutil.which(str(folder / word))
-    if found is None:
-        program = Path(word).name
-        yield Finding(
-            "no-program",
-            f"service `{service.name}` starts `{word}`, and there is no such program here",
-            where=Where(PAGE, service.line),
-            hint=INSTALL.get(program, f"install `{program}`, or say how the service gets it with `setup:`"),
-        )

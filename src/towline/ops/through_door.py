@@ -6,9 +6,13 @@ the connection goes to 127.0.0.1 and the name travels in the Host header.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+
+if TYPE_CHECKING:
+    from towline.core.secret import Secret
 
 
 class Browser:
@@ -16,6 +20,7 @@ class Browser:
 
     def __init__(self, *, patience: float = 10.0) -> None:
         self._client = httpx.Client(timeout=patience, trust_env=False, follow_redirects=False)
+        self._tokens: dict[str, Secret] = {}
 
     def __enter__(self) -> Browser:
         return self
@@ -23,11 +28,17 @@ class Browser:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
+    def present(self, token: Secret, base: str) -> None:
+        """From now on show this token to the host and port of `base`, and to no other."""
+        self._tokens[urlsplit(base).netloc] = token
+
     def ask(self, method: str, url: str, **what: object) -> httpx.Response:
         """One request; httpx.HTTPError when there is no answer. `what` is as for `httpx.Client.request`."""
         try:
             address, host = at_loopback(url)
             headers = {"Host": host} if host else {}
+            if (token := self._tokens.get(urlsplit(url).netloc)) is not None:
+                headers["Authorization"] = f"Bearer {token.reveal()}"
             return self._client.request(method, address, headers=headers, **what)  # type: ignore[arg-type]
         except (httpx.InvalidURL, ValueError) as error:
             raise httpx.UnsupportedProtocol(f"{url} is no address") from error

@@ -130,7 +130,8 @@ def _job(app: App, addresses: Local, browser: Browser) -> Iterator[Check]:
         return
     base = addresses.public_url(app.service(job.service).hostname)
     try:
-        seen = walk(job, base, browser)
+        token = None if job.bearer is None else app.service(job.service).environment.get(job.bearer)
+        seen = walk(job, base, browser, token=token)
     except CheckFailed as error:
         yield Check("a job is done from end to end", ok=False, saw=error.sentence, hint=error.hint or "towline logs")
         return

@@ -19,7 +19,7 @@ from towline.drivers.registry import driver_of
 from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
-from towline.spec.read import read
+from towline.spec.read import Reading, read_with_mistakes
 from towline.steps.driver import Driver, Onlooker
 from towline.steps.model import digest_of
 
@@ -106,14 +106,40 @@ class Workspace:
         return self.home / "secrets.json"
 
 
-def open_workspace(project: Path, target: str, listener: Listener = ignore) -> Workspace:
-    """Read the user's files and open the target's sites. Raises Findings with every mistake."""
+@dataclass(frozen=True)
+class Survey:
+    """A project looked over: what its files say, mistakes and all, and `site`, which is None where nobody can tell."""
+
+    project: Path
+    home: Path
+    reading: Reading
+    site: LiveSite | None
+    machine: Mapping[str, str]
+    listener: Listener
+
+    def workspace(self) -> Workspace:
+        """The target, opened. Raises Findings with every mistake in the files, UsageError for a site of no driver."""
+        found = self.reading.resolved()
+        placement = place(found.app, found.target)
+        site = self.site or driver_of(found.target.sites[0], self.home, self.machine, self.listener)
+        return Workspace(self.project, found.app, found.target, found.warnings, placement, site, self.machine)
+
+
+def survey(project: Path, target: str, listener: Listener = ignore) -> Survey:
+    """Look a project over. Raises UsageError when there is no such folder, and for nothing that is written in it."""
     machine = dict(os.environ)
     project = _folder(project)
-    resolved = read(project, target, env=machine)
-    placement = place(resolved.app, resolved.target)
-    site = driver_of(resolved.target.sites[0], home_of(project, target), machine, listener)
-    return Workspace(project, resolved.app, resolved.target, resolved.warnings, placement, site, machine)
+    reading = read_with_mistakes(project, target, env=machine)
+    home = home_of(project, target)
+    chosen = next(iter(reading.target.sites), None) if reading.target else None
+    known = chosen is not None and chosen.kind == "local"
+    site = driver_of(chosen, home, machine, listener) if chosen is not None and known else None
+    return Survey(project, home, reading, site, machine, listener)
+
+
+def open_workspace(project: Path, target: str, listener: Listener = ignore) -> Workspace:
+    """Read the user's files and open the target's sites. Raises Findings with every mistake in the files."""
+    return survey(project, target, listener).workspace()
 
 
 def open_standing(project: Path, target: str) -> Standing:
@@ -156,7 +182,10 @@ def sources_of(app: App) -> Sources:
 
 def _made_by(service: Service) -> set[str]:
     """What a build writes into the context is not its code."""
-    return {f"/{service.output.strip('/')}/"} if service.output else set()
+    if service.output is None or service.context is None:
+        return set()
+    made = service.folder / service.output.strip("/")
+    return {f"/{made.relative_to(service.context).as_posix()}/"}
 
 
 def _locks(service: Service) -> str:

@@ -63,13 +63,14 @@ def _draft(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, 
     draft = Draft()
     add("data", lambda site: site.inits())
     add("stop changed stores", lambda site: joined(one.make_way for one in site.stores))
-    add("servers", lambda site: joined((*(one.come_back for one in site.stores), site.door_first())))
+    beside = _starts_beside(sites, waits, anything=anything)
+    add("servers", lambda site: site.servers(beside=beside))
     add("prepare", lambda site: site.prepares())
     add("setup", lambda site: site.setups(anything=anything))
     add("release", lambda site: site.release(anything=anything))
     add("stop changed door", lambda site: site.door.make_way)
     add("door", lambda site: site.door_again())
-    _new_copies(draft, sites, waits)
+    _new_copies(draft, sites, waits, beside=beside)
     add("shift", lambda site: joined(site.swaps[name].shift for name in sorted(site.swaps)))
     add("drain", lambda site: joined(one.drain for one in site.ending(in_order)))
     add("stop", lambda site: joined(one.stop for one in site.ending(in_order)))
@@ -77,21 +78,41 @@ def _draft(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, 
     return draft
 
 
-def _new_copies(draft: Draft, sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]]) -> None:
-    """Level by level; a copy that must make way does so as late as it can, when all that starts beside is ready."""
+def _starts_beside(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, anything: bool) -> bool:
+    """Whether the first services start while a store that holds requests still does: nothing before them uses it."""
+    first = {name for level in levels(waits)[:1] for name in level}
+    starts = any(site.swaps[name].start for site in sites.values() for name in first & site.swaps.keys())
+    return starts and not any(
+        site.prepares() or site.setups(anything=anything) or site.release(anything=anything) for site in sites.values()
+    )
+
+
+def _new_copies(
+    draft: Draft, sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, beside: bool
+) -> None:
+    """Level by level; a copy that must make way does so as late as it can, when all that starts beside is ready.
+
+    With `beside` the first level also waits for the slow stores, and before it waits for itself: a store that never
+    gets ready is the one that is named.
+    """
     starting = {name for site in sites.values() for name, one in site.swaps.items() if one.start}
     needed = needed_by(starting, waits)
-    for level in levels(waits):
-        _start(draft, sites, level)
+    for number, level in enumerate(levels(waits)):
+        _start(draft, sites, level, slow=beside and number == 0)
         _replace(draft, sites, [name for name in level if name in needed])
     for level in levels(waits):
         _replace(draft, sites, [name for name in level if name not in needed])
 
 
-def _start(draft: Draft, sites: Mapping[str, Pieces], level: tuple[str, ...]) -> None:
+def _start(draft: Draft, sites: Mapping[str, Pieces], level: tuple[str, ...], *, slow: bool) -> None:
     some = [name for name in level if any(name in site.swaps and site.swaps[name].start for site in sites.values())]
     steps = {
-        name: joined(site.swaps[service].start for service in some if service in site.swaps)
+        name: joined(
+            (
+                site.slow_waits() if slow else (),
+                *(site.swaps[service].start for service in some if service in site.swaps),
+            )
+        )
         for name, site in sites.items()
     }
     draft.add(f"start {', '.join(some)}", steps)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from towline.artifacts.model import SiteBundle
 from towline.release.order import levels
 from towline.release.swap import Swap, farewell, lives, moved_away, stopped, swap, swap_server
-from towline.steps.kinds import ConfigureDoor
+from towline.steps.kinds import ConfigureDoor, WaitReady
 from towline.steps.model import digest_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,18 @@ class Pieces:
         there = {fact.name for fact in self.facts.stores if fact.major is not None}
         inits = sorted((store.init for store in self.wanted.stores), key=lambda one: one.store)
         return tuple(init for init in inits if init.store not in there)
+
+    def servers(self, *, beside: bool) -> Steps:
+        """Start the stores and a door that does not run, and wait for them; with `beside` the slow ones later."""
+        steps = joined((*(one.come_back for one in self.stores), self.door_first()))
+        later = self.slow_waits() if beside else ()
+        return tuple(step for step in steps if step not in later)
+
+    def slow_waits(self) -> Steps:
+        """The waits for stores that hold requests until they are ready: others may start meanwhile."""
+        slow = {store.server.name for store in self.wanted.stores if store.holds_requests}
+        steps = (step for one in self.stores for step in one.come_back)
+        return tuple(step for step in steps if isinstance(step, WaitReady) and step.name in slow)
 
     def prepares(self) -> Steps:
         """Make what must exist in stores that are new or whose settings changed."""
@@ -91,7 +103,9 @@ def pieces(name: str, bundle: Bundle, all_facts: Mapping[str, Facts]) -> Pieces:
     """The pieces of one site; a site that the bundle does not have wants nothing."""
     facts = all_facts[name]
     wanted = next((part for part in bundle.sites if part.site == name), SiteBundle(name, (), (), None, None, None, {}))
-    stores = tuple(_store_swap(store, facts) for store in sorted(wanted.stores, key=lambda one: one.server.name))
+    # What holds requests does so because it is slow to start: it starts first.
+    in_order = sorted(wanted.stores, key=lambda one: (not one.holds_requests, one.server.name))
+    stores = tuple(_store_swap(store, facts) for store in in_order)
     door = _door_swap(wanted, facts)
     swaps = _service_swaps(wanted, bundle, all_facts)
     gone = _gone_stores(wanted, facts)

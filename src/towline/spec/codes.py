@@ -54,10 +54,11 @@ CODES: dict[str, str] = {
     "field-of-other-kind": "A field is for another kind of store: `use` for redis, `public` for a bucket.",
     "redis-two-uses": "One redis would be queue and cache at once. A cache drops keys, a queue must drop none.",
     "queue-evicts": "The Compose file lets a queue drop keys when memory is short.",
-    "store-spread": "A store is placed on several sites.",
+    "store-spread": "A store, or a service that keeps data of its own, is placed on several sites.",
     "sqs-on-local": "An sqs store is placed on a laptop, which has none.",
     # Services.
     "no-context": "The folder that a service is built from does not exist.",
+    "no-folder": "The folder that `cwd` names does not exist in the build context, or is a link that leads out of it.",
     "no-dockerfile": "A service is built without a Dockerfile, and the page does not say how it runs.",
     "no-command": "Nothing says how a service starts: not the page, not the Compose file, not its Dockerfile.",
     "no-local-server": "A service is only an image, no known store, and is placed on a laptop without a `run:`.",
@@ -73,6 +74,7 @@ CODES: dict[str, str] = {
     "release-in-static": "The release command would run in a static service, of which no code runs.",
     "job-not-web": "The job of `verify` would be sent to a service that takes no requests from outside.",
     "no-verify-file": "The file that `verify` would send does not exist.",
+    "no-verify-token": "The variable that `verify` would send as a token is not one of the service, or is empty.",
     # Places.
     "unplaced": "The target has no place for a service or store.",
     "laptop-site": "A laptop has a site that is not `local`, or more than one.",

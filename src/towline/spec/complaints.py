@@ -251,15 +251,16 @@ def _yaml_line(match: re.Match[str], sources: tuple[Source, ...], known: Known) 
     return Finding("yaml-syntax", sentence, where, "check the indentation and the brackets around this line")
 
 
+REQUIRED = re.compile(
+    r"while interpolating (?P<path>\S+): required variable (?P<name>\w+) is missing a value(?P<said>.*)"
+)
+ABSENT_FILE = re.compile(r"env file (?P<path>.+) not found")
+BROKEN_FILE = re.compile(r"failed to read (?P<path>.+?): line (?P<line>\d+): (?P<said>.*)")
+
 _ERRORS: tuple[tuple[re.Pattern[str], Callable[..., Finding]], ...] = (
-    (
-        re.compile(
-            r"while interpolating (?P<path>\S+): required variable (?P<name>\w+) is missing a value(?P<said>.*)"
-        ),
-        _required,
-    ),
-    (re.compile(r"env file (?P<path>.+) not found"), _env_file),
-    (re.compile(r"failed to read (?P<path>.+?): line (?P<line>\d+): (?P<said>.*)"), _bad_env_file),
+    (REQUIRED, _required),
+    (ABSENT_FILE, _env_file),
+    (BROKEN_FILE, _bad_env_file),
     (
         re.compile(r"validating \S+: (?:(?P<path>\S+) )?additional properties '(?P<key>[^']+)'.* not allowed"),
         _unknown_key,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +16,12 @@ from towline.core.errors import Finding, Findings, SiteUnreachable, Where
 from towline.core.process import Ran, run
 from towline.spec.complaints import Known, complaints
 from towline.spec.container import Container, container_of
+from towline.spec.detect import image_name
+from towline.spec.mend import STAND_IN, Mend
 from towline.spec.source import Source, read_source, where_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # In the order in which Compose looks for them, each with the files that it merges in when they are there.
 _NAMES = (
@@ -33,10 +37,15 @@ _NO_PROFILES = {"COMPOSE_PROFILES": ""}
 WITHIN = 60.0
 """Seconds that Compose may take; it needs about 0.1."""
 
+_ROUNDS = 12
+"""How often Compose is asked again, each time past one more thing that it misses."""
+
 
 @dataclass(frozen=True)
 class ComposeConfig:
-    """The Compose files merged, interpolated and normalised by Compose. `findings` are its warnings.
+    """The Compose files merged, interpolated and normalised by Compose. `findings` are its warnings and refusals.
+
+    A variable or an environment file that Compose misses is such a refusal; what depends on it is a container's doubt.
 
     `files` are the Compose files and the environment files that they read, `environments` the latter as text.
     `profiled` are services that start only with a profile: they are no part of the app.
@@ -82,19 +91,47 @@ def find_files(root: Path) -> tuple[Path, ...]:
 def read_compose(paths: tuple[Path, ...], *, env: Mapping[str, str]) -> ComposeConfig:
     """What Compose makes of `paths`, with the variables of `env` and of the `.env` file beside the first one.
 
-    Raises Findings with Compose's own reason when it refuses them, SiteUnreachable when no Compose is there.
+    Raises Findings with Compose's own reasons when it cannot make anything of them, SiteUnreachable when no Compose is
+    there.
     """
     root = paths[0].parent.resolve()
     sources = tuple(_read_raw(path, root) for path in paths)
     known = Known.from_files(root, sources)
-    answered = _ask(paths, root, env)
-    found = complaints(answered.stderr, sources, known)
+    answered, found, mend = _past_what_is_missing(paths, sources, known, env)
     if answered.status != 0:
         raise Findings(_refusal(found, sources))
     value = _decode(answered.stdout)
     environments = tuple(Source(place, text=text) for place, text in known.texts.items())
     config = config_of(value, root, sources, environments=environments)
-    return replace(config, files=(*(path.resolve() for path in paths), *known.files), findings=found)
+    config = replace(config, files=(*(path.resolve() for path in paths), *known.files), findings=found)
+    return _with_doubts(config, mend.doubts(value, sources, root))
+
+
+def _with_doubts(config: ComposeConfig, doubts: Mapping[str, frozenset[str]]) -> ComposeConfig:
+    """With the keys that cannot be told. Raises Findings when they hide what a service is, and so all that follows."""
+    for one in config.containers:
+        if "image" in doubts.get(one.name, ()) and STAND_IN in image_name(one.image):
+            raise Findings(config.findings)
+    containers = tuple(replace(one, doubts=doubts.get(one.name, frozenset())) for one in config.containers)
+    return replace(config, containers=containers)
+
+
+def _past_what_is_missing(
+    paths: tuple[Path, ...], sources: tuple[Source, ...], known: Known, env: Mapping[str, str]
+) -> tuple[Ran, tuple[Finding, ...], Mend]:
+    """Compose's last answer, what it said in all of them, and what it was given in place of what it misses."""
+    root, mend = paths[0].parent.resolve(), Mend()
+    found: dict[Finding, None] = {}
+    for _ in range(_ROUNDS):
+        answered = _ask(paths, root, {**env, **mend.environment}, mend.override(sources, root))
+        said = complaints(answered.stderr, sources, known)
+        # Past a stand-in Compose may refuse a value that is the stand-in: that is no mistake of anybody.
+        found |= dict.fromkeys(one for one in said if not (mend.variables and one.code == "compose-refused"))
+        further = mend.after(answered.stderr)
+        if answered.status == 0 or further == mend:
+            break
+        mend = further
+    return answered, tuple(found), mend
 
 
 def config_of(
@@ -145,12 +182,29 @@ def _decode(text: str) -> dict[str, Any]:
     return value
 
 
-def _ask(paths: tuple[Path, ...], root: Path, env: Mapping[str, str]) -> Ran:
+def _ask(paths: tuple[Path, ...], root: Path, env: Mapping[str, str], override: str | None = None) -> Ran:
+    """Compose's answer about `paths`, with `override` as a last file that is not in the project."""
     argv = [*find_compose(env), *(word for path in paths for word in ("-f", str(path.resolve())))]
-    answered = run([*argv, "config", "--format", "json"], within=WITHIN, cwd=root, env={**env, **_NO_PROFILES})
+    with _written(override) as last:
+        words = [*argv, *last, "config", "--format", "json"]
+        answered = run(words, within=WITHIN, cwd=root, env={**env, **_NO_PROFILES})
     if answered.timed_out:
         raise SiteUnreachable(f"Compose did not answer within {WITHIN:.0f} s", hint=f"{argv[0]} version")
     return answered
+
+
+@contextlib.contextmanager
+def _written(override: str | None) -> Iterator[tuple[str, ...]]:
+    """The words that name a file with this text, which is gone afterwards; none where there is no room for it."""
+    with contextlib.ExitStack() as stack:
+        words: tuple[str, ...] = ()
+        with contextlib.suppress(OSError):
+            if override is not None:
+                file = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="towline-", suffix=".yaml"))
+                file.write(override)
+                file.flush()
+                words = ("-f", file.name)
+        yield words
 
 
 def find_compose(env: Mapping[str, str]) -> tuple[str, ...]:

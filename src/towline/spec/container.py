@@ -38,6 +38,7 @@ class Container:
     `published` are the ports on the machine by container port. `command` and `entrypoint` are None when not written.
     `aliases` are the further names under which others reach it. `needs` are its `depends_on` with their condition.
     `beyond` are features that only a container has: privileged, devices, host network, secrets, configs.
+    `doubts` are the keys whose value is not known, since a mistake in the files hides it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Container:
     aliases: tuple[str, ...] = ()
     working_dir: str | None = None
     beyond: tuple[str, ...] = ()
+    doubts: frozenset[str] = frozenset()
     line: int | None = None
 
 

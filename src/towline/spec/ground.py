@@ -1,9 +1,9 @@
-"""What lies in the folders that the Compose file builds from: Dockerfiles, and the files that pin what they install."""
+"""What lies in the folders that services are built from and start in: Dockerfiles, and the files that pin packages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from towline.spec.dockerfile import Recipe, read_dockerfile
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towline.spec.compose import ComposeConfig
-    from towline.spec.container import Build
+    from towline.spec.container import Build, Container
+    from towline.spec.page import Page
 
 _LOCKS = (
     "requirements*.txt",
@@ -39,33 +40,59 @@ _LOCKS = (
 
 @dataclass(frozen=True)
 class Ground:
-    """What is there for one service. `recipe` is empty when its Dockerfile is not there."""
+    """What is there for one service. `recipe` is empty when its Dockerfile is not there.
+
+    `folder` tells of the one that the page names with `cwd:`; `locks` are in it, else in the build context.
+    """
 
     recipe: Recipe = field(default_factory=Recipe)
     context_exists: bool = True
     dockerfile_exists: bool = True
     locks: tuple[Path, ...] = ()
+    folder: Literal["there", "absent", "outside"] = "there"
 
 
-def look(compose: ComposeConfig) -> dict[str, Ground]:
-    """The ground of every service of the Compose file that is built; reads, changes nothing."""
-    return {one.name: _look_at(one.build) for one in compose.containers if one.build is not None}
+def look(compose: ComposeConfig, page: Page) -> dict[str, Ground]:
+    """The ground of every service of the Compose file that is built or has a `cwd:`; reads, changes nothing."""
+    folders = {name: entry.cwd for name, entry in page.services.items() if entry.cwd is not None}
+    seen = [one for one in compose.containers if one.build is not None or one.name in folders]
+    return {one.name: _look_at(one, folders.get(one.name), compose.root) for one in seen}
 
 
-def _look_at(build: Build) -> Ground:
-    if build.inline is not None:
-        recipe = read_dockerfile(build.inline.encode(), stage=build.stage, args=build.args)
-        return Ground(recipe, build.context is None or build.context.is_dir(), locks=_locks(build.context))
-    if build.context is None or not build.context.is_dir():
+def _look_at(container: Container, cwd: str | None, root: Path) -> Ground:
+    build = container.build
+    around = root if build is None else build.context
+    if around is None or not around.is_dir():
         return Ground(context_exists=False, dockerfile_exists=False)
+    folder = around if cwd is None else around / cwd
+    recipe = _recipe(build) if build is not None else None
+    return Ground(
+        recipe=recipe or Recipe(),
+        dockerfile_exists=recipe is not None,
+        locks=_locks(folder),
+        folder=_told(folder, around),
+    )
+
+
+def _recipe(build: Build) -> Recipe | None:
+    """What its Dockerfile says; None when it is not there."""
+    if build.inline is not None:
+        return read_dockerfile(build.inline.encode(), stage=build.stage, args=build.args)
     try:
-        content = (build.dockerfile or build.context / "Dockerfile").read_bytes()
+        content = build.dockerfile.read_bytes() if build.dockerfile else b""
     except OSError:
-        return Ground(dockerfile_exists=False, locks=_locks(build.context))
-    return Ground(read_dockerfile(content, stage=build.stage, args=build.args), locks=_locks(build.context))
+        return None
+    return read_dockerfile(content, stage=build.stage, args=build.args)
 
 
-def _locks(context: Path | None) -> tuple[Path, ...]:
-    if context is None or not context.is_dir():
+def _told(folder: Path, around: Path) -> Literal["there", "absent", "outside"]:
+    """A link that leads out of the context is no folder of it: the image would not have it."""
+    if not folder.is_dir():
+        return "absent"
+    return "there" if folder.resolve().is_relative_to(around.resolve()) else "outside"
+
+
+def _locks(folder: Path) -> tuple[Path, ...]:
+    if not folder.is_dir():
         return ()
-    return tuple(sorted({path for pattern in _LOCKS for path in context.glob(pattern) if path.is_file()}))
+    return tuple(sorted({path for pattern in _LOCKS for path in folder.glob(pattern) if path.is_file()}))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from towline.core.errors import Finding
 from towline.spec.model import ServiceKind, ShapeName, SiteKind, StoreKind
-from towline.spec.nearest import did_you_mean, listed, shown
+from towline.spec.nearest import did_you_mean, listed, nearest, shown
 from towline.spec.page import (
     Entry,
     JobEntry,
@@ -56,6 +56,14 @@ _CLOSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("verify", "method"): ("POST", "PUT", "GET"),
 }
 
+_STAND_INS: dict[tuple[str, ...], str] = {
+    ("release", "run"): "true",
+    ("verify", "job", "path"): "/",
+    ("verify", "job", "follow"): "/",
+    ("verify", "job", "file", "field"): "file",
+}
+"""What stands for a required value that was refused, so that the rest of its section is still looked at."""
+
 _SECTION = ("a section of `name: value` lines is wanted", "write its fields on the lines below it, indented")
 _SWITCH = ("`true` or `false` is wanted", "write `true`")
 _NUMBER = ("a whole number is wanted", "write for example `8000`")
@@ -99,43 +107,65 @@ _PATTERNS = {
 
 @dataclass(frozen=True)
 class ReadPage:
-    """The page without its refused parts, what was refused, and the sections those parts were in.
+    """The page without its refused parts, the findings about them, and their places.
 
-    A check that concerns a tainted section would only repeat the first mistake in other words.
+    A check that depends on a refused part would only repeat the first mistake in other words: it asks `stands` first.
     """
 
     page: Page
     source: Source
     findings: tuple[Finding, ...] = ()
-    tainted: frozenset[tuple[str, ...]] = frozenset()
+    refused: frozenset[tuple[str, ...]] = frozenset()
+
+    def stands(self, *path: str) -> bool:
+        """Whether nothing was refused at `path`, in it or around it."""
+        return not any(_along(place, path) for place in self.refused)
+
+
+ALL = frozenset({()})
+"""The places of a page of which nothing could be used."""
+
+
+def _along(place: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    """Whether one of the two begins with the other."""
+    return all(one == other for one, other in zip(place, path, strict=False))
 
 
 def page_of(source: Source) -> ReadPage:
     """The page that `source` holds; never raises for what is written in it."""
     if source.broken:
-        return ReadPage(Page(), source, source.findings)
+        return ReadPage(Page(), source, source.findings, ALL)
     value = {} if source.value is None else source.value
     if not isinstance(value, dict):
         sentence = "The page must be a section of `name: value` lines"
         finding = Finding("wrong-type", sentence, source.where(), "begin with `app: NAME`")
-        return ReadPage(Page(), source, (*source.findings, finding))
+        return ReadPage(Page(), source, (*source.findings, finding), ALL)
     return _without_mistakes(source, copy.deepcopy(value))
 
 
 def _without_mistakes(source: Source, value: dict[str, Any]) -> ReadPage:
     findings: list[Finding] = list(source.findings)
-    tainted: set[tuple[str, ...]] = set()
+    refused_at: set[tuple[str, ...]] = set()
     for round_ in range(_ROUNDS):
         try:
-            return ReadPage(Page.model_validate(value), source, tuple(findings), frozenset(tainted))
+            return ReadPage(Page.model_validate(value), source, tuple(findings), frozenset(refused_at))
         except ValidationError as refused:
             for error in refused.errors(include_url=False, include_input=False):
                 # What is missing only since the round before took it out was reported then.
                 if round_ == 0 or error["type"] != "missing":
                     findings.append(_finding(source, error))
-                tainted.add(tuple(str(part) for part in error["loc"][:2]))
+                refused_at.add(_meant(error))
                 _take_out(value, error)
-    return ReadPage(Page(), source, tuple(findings), frozenset(tainted))
+    return ReadPage(Page(), source, tuple(findings), frozenset(refused_at))
+
+
+def _meant(error: Any) -> tuple[str, ...]:
+    """The place of what was refused; of an unknown key that of the known one that is most likely meant."""
+    path = _place_of(error)
+    around, last = tuple(str(part) for part in path[:-1]), str(path[-1]) if path else ""
+    if error["type"] == "extra_forbidden":
+        last = nearest(last, _known_keys(path)) or last
+    return (*around, last) if path else ()
 
 
 def _place_of(error: Any) -> Steps:
@@ -143,10 +173,12 @@ def _place_of(error: Any) -> Steps:
 
 
 def _take_out(value: Any, error: Any) -> None:
-    """Remove the refused part; for a missing key, the section that lacks it."""
+    """Remove the refused part, or stand in for it; for a missing key without a stand-in, the section that lacks it."""
     path = _place_of(error)
-    if error["type"] == "missing":
+    stand_in = _STAND_INS.get(tuple(str(part) for part in path))
+    if error["type"] == "missing" and stand_in is None:
         path = path[:-1]
+    whole = len(path)
     for part in path[:-1]:
         inner = value.get(part) if isinstance(value, dict) else None
         if not isinstance(inner, dict):
@@ -155,6 +187,8 @@ def _take_out(value: Any, error: Any) -> None:
         value = inner
     if path and isinstance(value, dict):
         value.pop(path[-1], None)
+        if stand_in is not None and len(path) == whole:
+            value[path[-1]] = stand_in
 
 
 def _finding(source: Source, error: Any) -> Finding:
@@ -184,7 +218,9 @@ def _explained(error: Any, kind: str, path: Steps, source: Source) -> tuple[str,
         wanted, hint = _SHORT_FORMS[last] if kind == "model_type" and last in _SHORT_FORMS else _TYPES[kind]
         return "wrong-type", f"{_subject(path)}: {wanted}", hint
     reason = str(error["ctx"]["error"]) if kind == "value_error" else _limits(error)
-    return "wrong-value", f"{_subject(path)}: {reason}", None
+    wanted, _, example = reason.partition(", for example ")
+    hint = f"for example {example}" if example else "correct it, or drop this line"
+    return "wrong-value", f"{_subject(path)}: {wanted}", hint
 
 
 def _no_match(error: Any, path: Steps, source: Source) -> Finding:
@@ -232,7 +268,7 @@ def _limits(error: Any) -> str:
     context = error.get("ctx") or {}
     for key, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
         if key in context:
-            return f"{words} {context[key]} is wanted"
+            return f"{words} {context[key]} is wanted, for example `{context[key]}`"
     if "max_length" in context:
         return f"at most {context['max_length']} characters are wanted"
     return "this cannot be used here"

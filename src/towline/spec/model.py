@@ -56,6 +56,8 @@ class Health:
 class Service:
     """The user's code. Paths are absolute; spans in seconds; memory in bytes.
 
+    `context` is what it is built from; `folder` is where its processes start: the context, or what `cwd:` says of it.
+
     `environment` is what Compose and the Dockerfile say, before bindings; `build_environment` is what a static build
     gets. `port` is the port inside a container; `port_variable` names the variable by which the process takes another
     one, None when it cannot. `hostname` is the name under the front door, such as "api" in api.postcards.localhost.
@@ -64,6 +66,7 @@ class Service:
     name: str
     kind: ServiceKind
     context: Path | None
+    folder: Path
     dockerfile: Path | None
     image: str | None
     command: Command | None
@@ -143,7 +146,8 @@ class JobCheck:
 
     `fields` is sent as form fields (with `file`) or as a JSON object. `follow` has {name} placeholders, filled from the
     accepted answer. `until` are fields and values of the followed answer; `failed` the same for giving up. `object` is
-    the field that holds a URL, `content_type` what it must load as.
+    the field that holds a URL, `content_type` what it must load as. A name with dots is a field inside a field.
+    `bearer` is the variable of the service whose value lets the requests in.
     """
 
     service: str
@@ -158,6 +162,7 @@ class JobCheck:
     within: float
     object: str | None
     content_type: str | None
+    bearer: str | None
 
 
 @dataclass(frozen=True)

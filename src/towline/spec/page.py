@@ -85,7 +85,7 @@ def _one_line(value: str) -> str:
 def _inside(value: str) -> str:
     parts = value.replace("\\", "/").split("/")
     if not value or value.startswith("/") or ".." in parts:
-        raise ValueError("a path inside the project is wanted, without `..` and without a leading `/`")
+        raise ValueError("a path inside the project is wanted, without `..` or a leading `/`, for example `app/data`")
     return value
 
 
@@ -190,12 +190,17 @@ class ServiceEntry(Entry):
     """Its name under the front door of a laptop: `api` in `api.postcards.localhost`. Default: its name."""
     run: ShellLine | None = None
     """The shell line that starts it where there are no containers. Default: `command` of Compose, else `CMD`."""
+    cwd: InnerPath | None = None
+    """The folder in which its process, its `setup` and its `build` start on a laptop, relative to its build context (to
+    the Compose file, when it is not built): for an app in a folder of the repository that is built from its root.
+    `PATH` begins with the `.venv/bin` and `node_modules/.bin` of this folder, and lock files are looked for in it.
+    Default: the build context itself."""
     setup: ShellLine | None = None
-    """The shell line that installs what it needs; run again when a lock file has changed."""
+    """The shell line that installs what it needs; run again when a lock file in its folder has changed."""
     build: ShellLine | None = None
     """The shell line that builds it, a static service above all."""
     output: InnerPath | None = None
-    """The folder in which a static service's files are after `build`, relative to its build context."""
+    """The folder in which a static service's files are after `build`, relative to the one that `build` starts in."""
     max_job: Span | None = Field(default=None, title="span")
     """How long its longest job takes: it gets that long to finish when it must give way. Default:
     `stop_grace_period` of the Compose file, else 30s for workers and tasks, 10s for others."""
@@ -204,7 +209,8 @@ class ServiceEntry(Entry):
     single: bool = False
     """Never two at once, not even for a moment: the old one ends before the new one starts."""
     reload: bool = False
-    """Replaced as soon as its code changes, while `towline up` shows the log."""
+    """Replaced as soon as its code changes, while `towline up` shows the log. Its code is all of its build context,
+    whatever its `cwd` is."""
     port: Port | None = None
     """The port on which it listens. Default: the first of `ports`, `expose` or `EXPOSE`, else `PORT`."""
     port_variable: Variable | None = None
@@ -269,7 +275,8 @@ class JobEntry(Entry):
     accepted: int = Field(default=202, ge=200, le=299)
     """The status that says that the job was taken."""
     follow: UrlPath
-    """The path that is asked until the job is done; `{id}` is filled from the answer to the request."""
+    """The path that is asked until the job is done; `{id}` is filled from the answer to the request, `{data.id}` from
+    a field inside a field. The same dots work in `until`, `failed` and `object`."""
     until: dict[str, Text] = {"state": "done"}
     """Fields of the followed answer, and their values once the job is done."""
     failed: dict[str, Text] = {"state": "failed"}
@@ -280,6 +287,9 @@ class JobEntry(Entry):
     """The field of the followed answer that holds the URL of what was made; it is loaded."""
     content_type: Text | None = Field(default=None, title="text")
     """What that must load as, for example `image/jpeg`."""
+    bearer: Text | None = Field(default=None, title="variable")
+    """The variable of the service whose value is sent as `Authorization: Bearer`, for an app that lets nobody else
+    in. It never leaves for another host."""
 
 
 class VerifyEntry(Entry):

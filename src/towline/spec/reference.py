@@ -142,7 +142,7 @@ def _head() -> Iterator[str]:
     yield f"Editors complete and check it with [{SCHEMA_FILE}]({SCHEMA_FILE})."
     yield ""
     yield "Spans are written `500ms`, `30s`, `2m`, `1h30m` or as a number of seconds; sizes `512MB`, `1GiB` or as a"
-    yield "number of bytes. Shell lines are run by `/bin/sh -c` in the service's build context."
+    yield "number of bytes. Shell lines are run by `/bin/sh -c` in the service's folder (`cwd`)."
     yield ""
     yield "```yaml"
     yield from EXAMPLE.splitlines()

@@ -97,7 +97,7 @@ def _services(compose: ComposeConfig, page: Page, layout: Layout, ground: Mappin
     for container in compose.containers:
         if container.name in layout.services:
             entry = page.services.get(container.name, ServiceEntry())
-            parts = Parts(container, entry, ground.get(container.name, Ground()), container.name in ended)
+            parts = Parts(container, entry, ground.get(container.name, Ground()), container.name in ended, compose.root)
             made.append(service_of(parts, layout.services))
     return tuple(_without_static(made))
 
@@ -189,4 +189,5 @@ def _job(entry: JobEntry | None, compose: ComposeConfig, services: tuple[Service
         within=entry.within,
         object=entry.object,
         content_type=entry.content_type,
+        bearer=entry.bearer,
     )

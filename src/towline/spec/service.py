@@ -12,6 +12,7 @@ from towline.spec.model import Command, Health, Service, ServiceKind
 
 if TYPE_CHECKING:
     from collections.abc import Container as Holds
+    from pathlib import Path
 
     from towline.core.secret import Secret
     from towline.spec.container import Container, Mount
@@ -40,12 +41,13 @@ _PATIENCE_WITH_JOBS = 30.0
 
 @dataclass(frozen=True)
 class Parts:
-    """The three descriptions of one service, and whether it runs to its end."""
+    """The three descriptions of one service, whether it runs to its end, and the folder of the Compose file."""
 
     container: Container
     entry: ServiceEntry
     ground: Ground
     ends: bool
+    root: Path
 
 
 def shell(line: str) -> tuple[str, ...]:
@@ -64,6 +66,7 @@ def service_of(parts: Parts, services: Holds[str]) -> Service:
         name=container.name,
         kind=kind,
         context=build.context if build else None,
+        folder=_folder(parts),
         dockerfile=build.dockerfile if build and parts.ground.dockerfile_exists else None,
         image=container.image,
         command=command,
@@ -88,6 +91,12 @@ def service_of(parts: Parts, services: Holds[str]) -> Service:
         volumes=tuple(_volume(mount) for mount in container.mounts if mount.kind != "tmpfs"),
         line=container.line,
     )
+
+
+def _folder(parts: Parts) -> Path:
+    build = parts.container.build
+    around = (build.context if build else None) or parts.root
+    return around / parts.entry.cwd if parts.entry.cwd else around
 
 
 def kind_of(parts: Parts) -> ServiceKind:

@@ -105,7 +105,7 @@ def _syntax(place: str, error: Exception) -> Finding:
         reason, hint = "it holds more than one document", "remove the line `---`"
     elif problem.startswith("expected <block end>"):
         reason, hint = "the indentation does not fit the lines above", "indent the lines of one section alike"
-    elif problem.startswith("expected ','"):
+    elif problem.startswith(("expected ','", "expected the node content")):
         reason, hint = "a bracket is not closed, or a comma is missing", "check the brackets on and above this line"
     else:
         # The parser's own words may quote what stands there, which may be a value; only its fixed part is kept.

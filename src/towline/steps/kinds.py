@@ -36,7 +36,7 @@ class Instance:
     `env` is the digest of stashed contents, a JSON object of the whole environment. `settings` are what a server needs
     (version, user, database, use, ...); a value there that is secret is the digest of stashed contents.
     `drain`: how long open connections may last after the traffic has left; `stop_within`: how long it may take to end
-    after the signal (the longest job of a worker). `fixed_port`: two copies cannot live side by side.
+    after the signal (the longest job of a worker).
     """
 
     name: str
@@ -53,7 +53,6 @@ class Instance:
     stop_within: float = 10.0
     drain: float = 0.0
     memory: int | None = None
-    fixed_port: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,40 +2,85 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from towline.drivers.local import s3
+from towline.drivers.local.s3 import REGION
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_s3 import S3Client
 
     from towline.drivers.local.blobs import Blobs
 
-REGION = "us-east-1"
-
 _PROBE = ".towline-ready"
 """The object that is put into the app's bucket, and taken out again, to see that it can be."""
 
+_PATIENCE = 2.0
+"""Seconds for one answer, which takes milliseconds."""
+
+_SILENT = f"no answer within {_PATIENCE:g} s"
+
 
 def why_not(port: int, settings: Mapping[str, str], blobs: Blobs) -> str | None:
-    """Why it does not serve yet; None when an object goes in and comes back.
+    """Why it does not serve yet; None when an object goes in and comes back, or when there is no bucket for it yet.
 
     It answers before its own parts have found each other again: until then each object is an internal error.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    client, name = administrator(port, settings, blobs), settings["bucket"]
+    keys = s3.Keys(settings["admin_access_key"], blobs.text(settings["admin_secret_key"]))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     try:
-        if name in _names(client):
-            client.put_object(Bucket=name, Key=_PROBE, Body=b"ready")
-            client.get_object(Bucket=name, Key=_PROBE)["Body"].read()
-            client.delete_object(Bucket=name, Key=_PROBE)
-    except (BotoCoreError, ClientError) as error:
-        return " ".join(str(error).split())
+        return _why_no_object(partial(s3.ask, connection, keys, path=f"/{settings['bucket']}/{_PROBE}"))
+    except TimeoutError:
+        return _SILENT
+    except (OSError, http.client.HTTPException) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    finally:
+        connection.close()
+
+
+def _why_no_object(ask: Callable[..., s3.Answer]) -> str | None:
+    for method, body, wanted in (
+        ("PUT", b"ready", HTTPStatus.OK),
+        ("GET", b"", HTTPStatus.OK),
+        ("DELETE", b"", HTTPStatus.NO_CONTENT),
+    ):
+        answer = ask(method=method, body=body, at=datetime.now(UTC))
+        if answer.code == "NoSuchBucket":
+            return None
+        if answer.status != wanted:
+            return f"{method} of an object answered {answer.status} {answer.code}".rstrip()
+        if method == "GET" and answer.body != b"ready":
+            return "an object came back as another one"
     return None
+
+
+def is_stuck(reason: str, master_port: int) -> bool:
+    """Whether a server that does not serve for this reason would serve sooner if it were started again.
+
+    Its parts look for each other once, and again only seconds later. The volume server may ask the master before that
+    has made itself leader: then the master knows of no volume for five seconds. And the master may be leader before
+    it can tell: then an object waits for up to fifteen seconds.
+    """
+    if reason == _SILENT:
+        return True
+    connection = http.client.HTTPConnection("127.0.0.1", master_port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/dir/status")
+        topology = json.loads(connection.getresponse().read())["Topology"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return False
+    finally:
+        connection.close()
+    return not topology.get("DataCenters")
 
 
 def prepare(client: S3Client, name: str, *, public: str | None, external_url: str) -> list[str]:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from towline.core.events import ignore
-from towline.drivers.local import sockets, status
+from towline.drivers.local import servers, sockets, status
 from towline.drivers.local.actor import LocalActor
 from towline.drivers.local.binaries import Programs
 from towline.drivers.local.blobs import Blobs
@@ -58,10 +58,10 @@ class LocalSite:
             ports=Table(place.ports),
             tasks=Table(place.tasks),
             instances=instances,
+            journal=Journal(place.journal),
             listener=listener,
         )
         self._lock = Lock(place.lock)
-        self._journal = Journal(place.journal)
         self._actor = LocalActor(self._ground)
 
     @property
@@ -93,17 +93,17 @@ class LocalSite:
 
     def carry_out(self, batch: Batch, lease: Lease, run: str) -> Iterator[Line]:
         """Do the steps, each line written to the journal before it is yielded."""
-        desk = carry.Desk(write=self._journal.append, permitted=self._lock.permitted)
+        desk = carry.Desk(write=self._ground.journal.append, permitted=self._lock.permitted)
         return carry.carry_out(batch, self._actor, desk, lease=lease, run=run)
 
     def record(self, line: Line, lease: Lease) -> None:
         """Append a line of the engine."""
         self._lock.permitted(lease)
-        self._journal.append(line)
+        self._ground.journal.append(line)
 
     def journal(self) -> tuple[Line, ...]:
         """All lines, oldest first."""
-        return self._journal.lines()
+        return self._ground.journal.lines()
 
     def status(self) -> tuple[InstanceStatus, ...]:
         """Every instance, in the order they were started."""
@@ -119,7 +119,14 @@ class LocalSite:
     def listeners(self, instance: str) -> tuple[tuple[str, int], ...]:
         """Addresses and ports that the processes of an instance listen on; none when it does not run."""
         process = self._ground.supervisor.process(instance)
-        return () if process is None or process.pid is None else sockets.listeners(process.pid)
+        if process is None or process.pid is None:
+            return ()
+        own, started = sockets.listeners(process.pid), servers.instance_of(process.labels)
+        if started is None or started.runs != "bucket":
+            return own
+        # Where requests wait for it, it is the supervisor that listens.
+        held = sockets.listeners(self._ground.supervisor.pid or process.pid)
+        return (*(one for one in held if one[1] == started.port), *own)
 
     def server_major(self, store_kind: str) -> str:
         """What the program itself says. Raises SiteUnreachable when it is not there."""

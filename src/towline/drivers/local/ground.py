@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from towline.drivers.local.binaries import Programs
     from towline.drivers.local.blobs import Blobs
     from towline.drivers.local.home import Home
+    from towline.drivers.local.journal import Journal
     from towline.drivers.local.slots import Slots
     from towline.drivers.local.supervisor import Supervisor
     from towline.drivers.local.tables import Table
@@ -38,6 +39,7 @@ class Ground:
     ports: Table
     tasks: Table
     instances: Table
+    journal: Journal
     listener: Listener
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +69,8 @@ class Instances:
     def _start(self, step: StartInstance) -> str:
         instance = step.instance
         present = self._supervisor.process(instance.name)
-        if present is None or present.pid is None:
+        # What waits to be started again is still found at its port: nobody else took it.
+        if present is None or (present.pid is None and not present.runs):
             self._refuse_taken_port(instance)
         start = self._starts.of(instance)
         self._remember(instance)
@@ -108,7 +111,7 @@ class Instances:
 
     def _ready(self, step: WaitReady) -> str | None:
         process = self._supervisor.process(step.name)
-        if process is None or process.state != "ready":
+        if process is None or process.state != "ready" or process.holding:
             return None
         instance = _instance(process)
         if instance is not None and self._why_not(instance) is not None:
@@ -124,19 +127,37 @@ class Instances:
         instance = _instance(process)
         if instance is not None:
             self._wait_usable(instance, deadline)
+        if process.holding:
+            self._supervisor.open(step.name)
         took = f" after {show_seconds(process.uptime)}" if process.uptime else ""
         return f"ready{took}{_pid(process)}"
 
     def _wait_usable(self, instance: Instance, deadline: float) -> None:
         """A server that accepts connections may still be recovering: ready is when it answers in its own protocol."""
+        again = False
         while (reason := self._why_not(instance)) is not None:
             process = self._supervisor.process(instance.name)
             if time.monotonic() > deadline or process is None or not process.runs:
                 raise self._not_ready(instance.name, f"{instance.name} listens but does not serve: {reason}", process)
+            if not again and process.pid is not None and self._starts.is_stuck(instance, reason):
+                again = True
+                self._start_again(process.name, process.pid, deadline)
             time.sleep(_LOOK)
 
+    def _start_again(self, name: str, pid: int, deadline: float) -> None:
+        """Kill a server that nobody has written to yet; the supervisor starts it again, and requests still wait."""
+        os.kill(pid, signal.SIGKILL)
+        while (process := self._supervisor.process(name)) is not None and process.pid == pid:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_LOOK)
+        try:
+            self._supervisor.wait_ready(name, max(deadline - time.monotonic(), 0.0))
+        except Declined as error:
+            raise self._not_ready(name, str(error), error.process) from error
+
     def _why_not(self, instance: Instance) -> str | None:
-        return usable.why_not(instance.runs, instance.port, instance.settings, self._ground.blobs)
+        return usable.why_not(instance.runs, self._starts.own_port(instance), instance.settings, self._ground.blobs)
 
     def _not_ready(self, name: str, sentence: str, process: Process | None) -> StepFailed:
         evidence = [] if process is None else [f"state: {process.state}", *_end_of(process), *process.last]

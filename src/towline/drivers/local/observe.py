@@ -9,7 +9,7 @@ import psutil
 
 from towline.drivers.local import data, servers, sockets
 from towline.drivers.local.door import Door
-from towline.drivers.local.journal import Journal, releases
+from towline.drivers.local.journal import releases
 from towline.steps.model import Facts, InstanceFact, Room, StoreFact
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def observe(ground: Ground) -> Facts:
     """The facts of the site; makes nothing but the folder with its salt."""
     salt = ground.home.salt()
     kept = ground.ports.read()
-    finished, begun = releases(Journal(ground.home.journal).lines())
+    finished, begun = releases(ground.journal.lines())
     return Facts(
         site=ground.site,
         instances=tuple(_instance(one) for one in ground.supervisor.processes()),

@@ -23,11 +23,12 @@ WEED_PORTS = (
     "volume.port.grpc",
     "filer.port",
     "filer.port.grpc",
+    "s3.port",
     "s3.port.grpc",
     "admin.port",
     "admin.port.grpc",
 )
-"""Every port of `weed mini` besides the S3 one; one that is left out would be a fixed default."""
+"""Every port of `weed mini`; one that is left out would be a fixed default. Apps are led to the S3 one."""
 
 _POSTGRES_STOP = 20.0
 """Seconds for a fast shutdown, which writes a checkpoint."""
@@ -35,12 +36,16 @@ _POSTGRES_STOP = 20.0
 
 @dataclass(frozen=True)
 class Start:
-    """How to start one instance: argument list, folder, and either an environment file or additions."""
+    """How to start one instance: argument list, folder, and either an environment file or additions.
+
+    With `behind` it listens at that port, and connections to the port of the instance wait until it is usable.
+    """
 
     argv: tuple[str, ...]
     cwd: str
     env_file: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    behind: int | None = None
 
 
 def process_table(instance: Instance, start: Start) -> dict[str, object]:
@@ -52,8 +57,10 @@ def process_table(instance: Instance, start: Start) -> dict[str, object]:
         "restart": "always",
         "stop": {"signal": stop_signal(instance), "within": stop_within(instance)},
         "labels": _labels(instance),
-        **_readiness(instance),
+        **_readiness(instance, instance.port if start.behind is None else start.behind),
     }
+    if start.behind is not None:
+        table["hold"] = f"127.0.0.1:{instance.port}"
     if start.env_file is not None:
         table["env_file"] = start.env_file
     if start.env:
@@ -88,8 +95,8 @@ def _labels(instance: Instance) -> dict[str, str]:
     }
 
 
-def _readiness(instance: Instance) -> dict[str, object]:
-    probe, port = instance.ready, instance.port
+def _readiness(instance: Instance, port: int | None) -> dict[str, object]:
+    probe = instance.ready
     if probe.kind == "lives" or port is None:
         return {"settle": probe.settle}
     if probe.kind == "tcp":
@@ -140,7 +147,7 @@ class WeedPlace:
     external_url: str
 
 
-def weed(program: Path, place: WeedPlace, *, port: int, others: Mapping[str, int]) -> tuple[str, ...]:
+def weed(program: Path, place: WeedPlace, ports: Mapping[str, int]) -> tuple[str, ...]:
     """`weed mini` with every flag said.
 
     Unsaid, it binds all interfaces, reports to telemetry, serves five more protocols, deletes full buckets with their
@@ -150,8 +157,7 @@ def weed(program: Path, place: WeedPlace, *, port: int, others: Mapping[str, int
         "dir": str(place.data),
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
-        **{name: str(others[name]) for name in WEED_PORTS},
-        "s3.port": str(port),
+        **{name: str(ports[name]) for name in WEED_PORTS},
         "s3.config": str(place.config),
         "s3.externalUrl": place.external_url,
         "s3.port.iceberg": "0",
@@ -162,8 +168,8 @@ def weed(program: Path, place: WeedPlace, *, port: int, others: Mapping[str, int
         "webdav": "false",
         "admin.ui": "false",
         "master.telemetry": "false",
-        "filer.localSocket": str(place.run / f"f{port}"),
-        "s3.localSocket": str(place.run / f"s{port}"),
+        "filer.localSocket": str(place.run / f"f{ports['s3.port']}"),
+        "s3.localSocket": str(place.run / f"s{ports['s3.port']}"),
         "volume.readBufferSizeMB": "1",
         "s3.readerCacheSizeMB": "64",
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from towline.core.errors import Defect, StepFailed
 from towline.core.files import write_atomic
-from towline.drivers.local import caddy, configs, data, routes, servers, sockets
+from towline.drivers.local import bucket, caddy, configs, data, routes, servers, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,8 +73,20 @@ class Starts:
         where = servers.WeedPlace(place, config, self._home.make_run(), settings.get("external_url", ""))
         ports = self._inner_ports(instance.service)
         sweep_weed_sockets(ports)
-        argv = servers.weed(self._ground.programs.weed(), where, port=_port(instance), others=ports)
-        return servers.Start(argv, str(self._home.path), env=servers.WEED_ENVIRONMENT)
+        argv = servers.weed(self._ground.programs.weed(), where, ports)
+        return servers.Start(argv, str(self._home.path), env=servers.WEED_ENVIRONMENT, behind=ports["s3.port"])
+
+    def is_stuck(self, instance: Instance, reason: str) -> bool:
+        """Whether a server that does not serve for this reason is better started again."""
+        port = self._ground.ports.read().get(f"{instance.service}/master.port")
+        return instance.runs == "bucket" and port is not None and bucket.is_stuck(reason, int(port))
+
+    def own_port(self, instance: Instance) -> int | None:
+        """Where the server itself listens: a bucket's not where it is found, for requests may have to wait there."""
+        if instance.runs != "bucket":
+            return instance.port
+        port = self._ground.ports.read().get(f"{instance.service}/s3.port")
+        return None if port is None else int(port)
 
     def clear(self, instance: Instance) -> None:
         """Remove what a server leaves outside its folders when it has ended."""

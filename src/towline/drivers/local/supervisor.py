@@ -33,7 +33,10 @@ _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "SHELL", "SYSTEMRO
 
 @dataclass(frozen=True)
 class Process:
-    """What the supervisor says of one process. `uptime` in seconds, `memory` in bytes."""
+    """What the supervisor says of one process. `uptime` in seconds, `memory` in bytes.
+
+    `holding` says that connections to it wait until `open` was asked.
+    """
 
     name: str
     state: str
@@ -44,6 +47,7 @@ class Process:
     exit: dict[str, Any] | None = None
     last: tuple[str, ...] = ()
     verdict: str | None = None
+    holding: bool = False
     labels: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -71,7 +75,7 @@ class Supervisor:
     @property
     def runs(self) -> bool:
         """True when it answers."""
-        return self._pid() is not None
+        return self.pid is not None
 
     def ensure(self) -> None:
         """Start it unless it runs. Raises SiteUnreachable with its own words when it does not come up."""
@@ -106,6 +110,10 @@ class Supervisor:
         answer = self._needed({"do": "wait", "name": name, "until": "ready", "within": within}, within + _ANSWER)
         return _process(answer["process"])
 
+    def open(self, name: str) -> None:
+        """Let a process have the connections that wait for it, and all later ones."""
+        self._needed({"do": "open", "name": name}, _ANSWER)
+
     def stop(self, name: str, within: float) -> Process | None:
         """Ask a process to end, wait for it, and after `within` seconds make it; None when there is none."""
         answer = self._ask({"do": "stop", "name": name, "within": within}, within + _ANSWER)
@@ -137,7 +145,9 @@ class Supervisor:
             for line in answers:
                 yield json.loads(line)
 
-    def _pid(self) -> int | None:
+    @property
+    def pid(self) -> int | None:
+        """Its own process; None when it does not run."""
         answer = self._ask({"do": "ping"})
         return None if answer is None else int(answer["pid"])
 
@@ -239,6 +249,7 @@ def _process(plain: Mapping[str, Any]) -> Process:
         exit=plain.get("exit"),
         last=tuple(plain.get("last") or ()),
         verdict=plain.get("verdict"),
+        holding=bool(plain.get("holding")),
         labels=dict(plain.get("labels") or {}),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from towline.drivers.local import bucket, postgres, valkey
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def warm_up(runs: str) -> None:
-    """Load what `why_not` will ask with, while the server is still starting: boto3 takes a third of that time."""
-    if runs == "bucket":
-        threading.Thread(target=bucket.client_of, args=(1, "nobody", "nothing"), daemon=True).start()
+    """Load what `why_not` will ask with, while the server is still starting: psycopg takes as long as that."""
+    if runs == "postgres":
+        threading.Thread(target=import_module, args=("psycopg",), daemon=True).start()
 
 
 def why_not(runs: str, port: int | None, settings: Mapping[str, str], blobs: Blobs) -> str | None:

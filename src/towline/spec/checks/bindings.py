@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from towline.core.errors import Finding
 from towline.spec.addresses import Address, addresses, asked_attribute, beside
-from towline.spec.checks.view import warning
-from towline.spec.nearest import did_you_mean, listed, shown
+from towline.spec.checks.view import KIND, warning
+from towline.spec.nearest import did_you_mean, listed, nearest, shown
 from towline.spec.resolve import RUNS_CODE, references
 
 if TYPE_CHECKING:
@@ -35,10 +35,13 @@ def _reference(view: View, owner: str, variable: str, reference: str) -> Iterato
     of, _, attribute = reference.rpartition(".")
     where = view.at("bind", owner, variable)
     offered = references(view.app.services, view.app.stores)
+    kind_is_told = all(view.read.stands("stores", of, key) for key in ("kind", "service")) and view.sure(of, *KIND)
     if of not in offered:
+        if not view.read.stands("stores", of):
+            return
         sentence = f"`{variable}` is bound to {shown(of)}, which is no store and no service{did_you_mean(of, offered)}"
         yield Finding("unknown-reference", sentence, where, f"one of {listed(offered)}")
-    elif not (view.judged("stores", of) and view.judged("services", of)):
+    elif not kind_is_told:
         return
     elif attribute not in offered[of]:
         yield _no_attribute(of, attribute, offered[of], where)
@@ -86,11 +89,21 @@ def _unbound_of(view: View, service: Service) -> Iterator[Address]:
         return
     bound = {binding.variable for binding in view.app.bindings_of(service.name)}
     shared = view.page.bind.get("*", {}) if service.kind in RUNS_CODE else {}
-    bound |= {*shared, *view.page.bind.get(service.name, {})}
+    bound |= {*shared, *view.page.bind.get(service.name, {}), *_meant_for(view, service)}
     environment = {**service.environment, **service.build_environment}
     for address in addresses(environment, view.compose):
-        if address.variable not in bound and not _about_itself(address, service):
+        asked = ("*", service.name)
+        refused = not all(view.read.stands("bind", owner, address.variable) for owner in asked)
+        if address.variable not in bound and not refused and not _about_itself(address, service):
             yield address
+
+
+def _meant_for(view: View, service: Service) -> Iterator[str]:
+    """The variables that are bound under a name that is nobody's, and most likely this service's."""
+    names = [one.name for one in view.app.services]
+    for owner, variables in view.page.bind.items():
+        if owner != "*" and owner not in names and nearest(owner, names) == service.name:
+            yield from variables
 
 
 def _half_bound(view: View, service: Service) -> Iterator[Finding]:

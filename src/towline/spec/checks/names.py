@@ -90,7 +90,7 @@ def _places(view: View) -> Iterator[Finding]:
                 sentence = f"There is no service or store {shown(name)}{did_you_mean(name, view.names)}"
                 yield Finding("unknown-service", sentence, where, f"one of {listed(view.names)}")
             for site in sites:
-                if site not in entry.sites and view.judged("targets", target):
+                if site not in entry.sites and view.read.stands("targets", target, "sites"):
                     sentence = f"`{target}` has no site {shown(site)}{did_you_mean(site, entry.sites)}"
                     yield Finding(
                         "unknown-site", sentence, where, f"add it below `sites:`, or use {listed(entry.sites)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Finding
-from towline.spec.checks.view import warning
+from towline.spec.checks.view import KIND, warning
 from towline.spec.nearest import did_you_mean, listed, shown
 from towline.spec.resolve import known_targets
 
@@ -30,7 +30,7 @@ def check(view: View) -> Iterator[Finding]:
         return
     for name, entry in view.page.targets.items():
         yield from _sites(view, name, entry)
-    if view.judged("targets", view.target.name):
+    if view.read.stands("targets", view.target.name):
         yield from _placed(view)
     for service in view.local_services():
         yield from _without_container(view, service)
@@ -74,9 +74,13 @@ def _placed(view: View) -> Iterator[Finding]:
             hint = "use a redis with `use: queue` here, or place it on a site of kind `sqs`"
             yield Finding("sqs-on-local", sentence, where if view.page.targets else view.at("stores", name), hint)
     for service in view.app.services:
-        if service.single and len(view.target.place.get(service.name, ())) > 1:
+        spread = len(view.target.place.get(service.name, ())) > 1
+        if service.single and spread:
             sentence = f"`{service.name}` is `single`, so it cannot be on several sites"
             yield Finding("single-scaled", sentence, view.at(*path, service.name), "write one of its sites")
+        elif service.kind == "stateful" and spread and view.sure(service.name, *KIND):
+            sentence = f"`{service.name}` keeps its data in one place, so it cannot be on several sites"
+            yield Finding("store-spread", sentence, view.at(*path, service.name), "write one of its sites")
 
 
 def _without_container(view: View, service: Service) -> Iterator[Finding]:

@@ -21,12 +21,17 @@ _WHY = "a cache drops keys when memory is short, a queue must drop none"
 def check(view: View) -> Iterator[Finding]:
     """Every store that is not what it is said to be, and every redis that has to be two things."""
     for store in view.app.stores:
-        if view.judged("stores", store.name):
+        if _sure(view, store, "kind", "service"):
             mistaken = list(_kind(view, store))
             yield from mistaken or _fields(view, store)
             yield from _eviction(view, store)
     yield from _two_uses(view)
     yield from _shared_service(view)
+
+
+def _sure(view: View, store: Store, *keys: str) -> bool:
+    """Whether these fields of a store were read as they were meant."""
+    return all(view.read.stands("stores", store.name, key) for key in keys)
 
 
 def _kind(view: View, store: Store) -> Iterator[Finding]:
@@ -47,7 +52,7 @@ def _kind(view: View, store: Store) -> Iterator[Finding]:
 def _fields(view: View, store: Store) -> Iterator[Finding]:
     entry = view.store_entry(store.name)
     for field, written, kind in (("use", entry.use, "redis"), ("public", entry.public, "bucket")):
-        if written and store.kind != kind:
+        if written and store.kind != kind and _sure(view, store, field):
             sentence = f"`{field}` is for a store of kind `{kind}`; `{store.name}` is {store.kind}"
             yield Finding("field-of-other-kind", sentence, view.at("stores", store.name, field), "drop this line")
 

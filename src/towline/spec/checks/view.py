@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from towline.core.errors import Finding, Where
 from towline.spec.ground import Ground
+from towline.spec.nearest import nearest
 from towline.spec.page import Page, ServiceEntry, StoreEntry
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from towline.spec.layout import Layout
     from towline.spec.mistakes import ReadPage
     from towline.spec.model import App, Service, Target
+
+KIND = ("kind", "output", "domain", "image", "ports", "expose")
+"""The keys that tell of what kind a service is."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,23 @@ class View:
         return self.read.source.where(*path)
 
     def at_service(self, service: str, *keys: str) -> Where:
-        """The place of a service's field in the page when it is there, else its place in the Compose file."""
+        """The place of a field of a service: in the page when it is there, else in the Compose file, else of it all."""
         path = ("services", service, *keys)
         in_page = path in self.read.source.lines
-        return self.read.source.where(*path) if in_page else self.compose.where("services", service)
+        return self.read.source.where(*path) if in_page else self.compose.where(*path)
 
-    def judged(self, section: str, name: str) -> bool:
-        """Whether a section of the page was read whole; one with mistakes gives only follow-on findings."""
-        return (section, name) not in self.read.tainted
+    def sure(self, name: str, *keys: str) -> bool:
+        """Whether what these keys say of a service, in the page and in the Compose file, is what their author meant.
+
+        What was refused there cannot be told, nor what stands in the entry of a mistyped name.
+        """
+        container = self.compose.container(name)
+        doubts = set() if container is None else set(container.doubts)
+        known = [one.name for one in self.compose.containers]
+        for other, entry in self.page.services.items():
+            if other not in known and nearest(other, known) == name:
+                doubts |= entry.model_fields_set
+        return doubts.isdisjoint(keys) and all(self.read.stands("services", name, key) for key in keys)
 
     def on_local(self, name: str) -> bool:
         """Whether the target places a service or store on a site of kind `local`."""
