@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
-PROJECT := examples/postcards
+PROJECT := reference
 .DEFAULT_GOAL := help
 # The last line of a command is its own last line, also when another make has started this one.
 MAKEFLAGS += --no-print-directory
@@ -21,7 +21,7 @@ test: $(VENV)/.dev ## install what the tests need and run them all (ROOM=unit: o
 check: $(VENV)/.dev ## format, lint, strict types, import rules, docs, sizes
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/mypy src tests benchmarks scripts
+	@$(VENV)/bin/mypy src tests benchmarks scripts reference/cooly
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/python scripts/check_sizes.py
 	@$(VENV)/bin/python scripts/check_docs.py
@@ -29,7 +29,7 @@ check: $(VENV)/.dev ## format, lint, strict types, import rules, docs, sizes
 format: $(VENV)/.dev ## put every file into the one format
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/.dev ## BENCH=up|swap|memory|protocol: measure against a peer in the same run
+bench: $(VENV)/.dev ## BENCH=NAME, one of the files in benchmarks/: measure against a peer in the same run
 	@$(VENV)/bin/python benchmarks/$(BENCH).py
 
 docs: $(VENV)/.dev ## print the reference pages from the models

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from towline.ops.through_door import Browser
     from towline.spec.model import JobCheck
 
-PAUSE = 0.05
-"""Seconds between two looks at a job: short, since `verify` should see a job done as soon as a person would."""
+PAUSE, MOST_PAUSE = 0.05, 0.5
+"""Seconds between two looks at a job: short at first, since `verify` should see a job done as soon as a person would,
+then a tenth of the time that has passed, so that a long job is no load on the app."""
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
@@ -72,7 +73,8 @@ def _send(job: JobCheck, base: str, browser: Browser) -> Answer:
 
 
 def _follow(job: JobCheck, url: str, browser: Browser, pause: Callable[[float], None]) -> Answer:
-    deadline = time.monotonic() + job.within
+    began = time.monotonic()
+    deadline = began + job.within
     last = "nothing yet"
     while time.monotonic() < deadline:
         try:
@@ -86,7 +88,7 @@ def _follow(job: JobCheck, url: str, browser: Browser, pause: Callable[[float], 
                 return answer
             if answer and job.failed and _matches(answer, job.failed):
                 raise CheckFailed(f"the job failed: {last}", hint="towline logs")
-        pause(PAUSE)
+        pause(min(MOST_PAUSE, max(PAUSE, (time.monotonic() - began) / 10)))
     raise CheckFailed(f"the job was not done within {job.within:g} s; last seen at {url}: {last}", hint="towline logs")
 
 
@@ -95,16 +97,17 @@ def _load(job: JobCheck, base: str, answer: Answer, browser: Browser) -> str:
     if not isinstance(found, str) or not found:
         raise CheckFailed(f"the finished job has no address in `{job.object}`")
     url = _joined(base, found)
+    shown = url.partition("?")[0]  # a signed link opens the object for whoever reads it
     try:
         response = browser.ask("GET", url)
     except httpx.HTTPError as error:
-        raise CheckFailed(f"the object at {url} got no answer: {type(error).__name__}") from error
+        raise CheckFailed(f"the object at {shown} got no answer: {type(error).__name__}") from error
     kind = response.headers.get("content-type", "none").split(";")[0]
     if response.status_code != httpx.codes.OK:
-        raise CheckFailed(f"the object at {url} answered {response.status_code}")
+        raise CheckFailed(f"the object at {shown} answered {response.status_code}")
     if job.content_type is not None and kind != job.content_type:
-        raise CheckFailed(f"the object at {url} has the content type {kind}, not {job.content_type}")
-    return f"{kind}, {len(response.content)} bytes at {url}"
+        raise CheckFailed(f"the object at {shown} has the content type {kind}, not {job.content_type}")
+    return f"{kind}, {len(response.content)} bytes at {shown}"
 
 
 def _filled(template: str, answer: Answer) -> str:

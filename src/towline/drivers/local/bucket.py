@@ -95,7 +95,7 @@ def prepare(client: S3Client, name: str, *, public: str | None, external_url: st
     if public is not None:
         client.put_bucket_policy(Bucket=name, Policy=json.dumps(_public_read(name, public)))
     else:
-        client.delete_bucket_policy(Bucket=name)
+        _make_private(client, name)
     client.put_bucket_cors(
         Bucket=name,
         CORSConfiguration={
@@ -153,6 +153,14 @@ def client_of(port: int, access_key: str, secret_key: str) -> S3Client:
 
 def _names(client: S3Client) -> set[str]:
     return {bucket["Name"] for bucket in client.list_buckets().get("Buckets", []) if "Name" in bucket}
+
+
+def _make_private(client: S3Client, name: str) -> None:
+    try:
+        client.delete_bucket_policy(Bucket=name)
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+            raise
 
 
 def _public_read(name: str, prefix: str) -> dict[str, object]:

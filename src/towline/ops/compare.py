@@ -1,0 +1,81 @@
+"""What `towline compare` asks: the project, the market and the day, put before the planner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from towline.catalog.links import read_latency
+from towline.catalog.read import own_file, read_catalog
+from towline.core.errors import Findings, UsageError
+from towline.planner.compare import Scene
+from towline.planner.target import shape_of_target
+from towline.planner.usage_file import USAGE_FILE, Known, read_usage
+from towline.spec.nearest import did_you_mean
+from towline.spec.read import PAGE, read_page, read_with_mistakes
+from towline.spec.resolve import known_targets, target_of
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from towline.catalog.read import Catalog
+    from towline.core.errors import Finding
+    from towline.planner.choose import Slot
+    from towline.planner.shapes import Shape
+    from towline.planner.usage import Usage
+    from towline.spec.mistakes import ReadPage
+    from towline.spec.model import App
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Everything that a comparison is made from."""
+
+    scene: Scene
+    usage: Usage
+    warnings: tuple[Finding, ...]
+
+
+def asked(project: Path, usage: Path | None, offers: Path | None, today: date) -> Asked:
+    """The project's app and targets, its usage and its market. Raises Findings with all that is wrong with a file."""
+    if not project.is_dir():
+        raise UsageError(f"there is no folder {project}", hint="ls")
+    app, page, warnings = _app(project)
+    catalog = read_catalog(own_file(project, offers))
+    parts = tuple(one.name for one in app.services), tuple(one.name for one in app.stores)
+    sites = tuple(dict.fromkeys(site for one in known_targets(page.page).values() for site in one.sites))
+    found = read_usage(_usage_file(project, usage), Known(*parts, sites), catalog)
+    own = _own_targets(app, page, catalog)
+    return Asked(Scene(app, catalog, read_latency(catalog.regions), today, own), found, warnings)
+
+
+def _usage_file(project: Path, named: Path | None) -> Path | None:
+    if named is not None and not named.is_file():
+        raise UsageError(f"There is no file {named}", hint=f"name one that exists, or write {USAGE_FILE}")
+    beside = project / USAGE_FILE
+    return named or (beside if beside.is_file() else None)
+
+
+def _app(project: Path) -> tuple[App, ReadPage, tuple[Finding, ...]]:
+    """The app, judged for a target that is no laptop where there is one; Findings with all that is wrong with it."""
+    elsewhere = (name for name in known_targets(read_page(project / PAGE).page) if name != "laptop")
+    reading = read_with_mistakes(project, next(elsewhere, "laptop"))
+    errors = [one for one in reading.findings if one.level == "error"]
+    if errors or reading.view is None:
+        raise Findings(reading.findings)
+    return reading.view.app, reading.page, tuple(one for one in reading.findings if one.level != "error")
+
+
+def _own_targets(app: App, page: ReadPage, catalog: Catalog) -> tuple[tuple[Shape, tuple[Slot, ...]], ...]:
+    names = [*(one.name for one in app.services), *(one.name for one in app.stores)]
+    targets = (target_of(page, name, names) for name in known_targets(page.page) if name != "laptop")
+    return tuple(shape_of_target(app, one, catalog) for one in targets)
+
+
+def wanted(keys: list[str], known: list[str]) -> None:
+    """Raises UsageError for a shape that was not compared."""
+    for key in keys:
+        if key not in known:
+            hint = f"shapes: {', '.join(known)}"
+            raise UsageError(f"There is no shape `{key}`{did_you_mean(key, known)}", hint=hint)
