@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from tests.lab.local_lab import MEDIA, PASSWORDS, Lab, make_lab
 
 from towline.drivers.local.binaries import WEED, Programs
-from towline.steps.kinds import StartInstance, WaitReady
+from towline.steps.kinds import PrepareStore, StartInstance, WaitReady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,5 +113,19 @@ def test_a_stuck_server_is_started_again_at_once(tmp_path: Path, monkeypatch: py
         lab.store("media", "bucket", SETTINGS)
         bucket(lab).put_object(Bucket="lab-media", Key="k", Body=b"v")
         assert [(one.name, one.restarts) for one in lab.site.status()] == [("media", 1)]
+    finally:
+        lab.close()
+
+
+def test_a_bucket_that_is_not_public_stays_so(tmp_path: Path) -> None:
+    """It never had a policy that could be taken away; public for a while, it is closed again."""
+    lab = make_lab(tmp_path)
+    try:
+        private = {name: value for name, value in SETTINGS.items() if name != "public"}
+        lab.store("media", "bucket", private)
+        bucket(lab).put_object(Bucket="lab-media", Key="seen", Body=b"x")
+        for settings, status in ((private, 403), (SETTINGS, 200), (private, 403)):
+            lab.carry(PrepareStore("media", "bucket", lab.port("media"), settings))
+            assert httpx.get(f"http://127.0.0.1:{lab.port('media')}/lab-media/seen").status_code == status
     finally:
         lab.close()

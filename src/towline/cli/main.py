@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from towline import __version__
-from towline.cli import catalog, local, look, release
+from towline.cli import catalog, compare, init, local, look, release
 from towline.cli.show import Screen
 from towline.core.errors import Defect, TowlineError
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for family in (local, look, release, catalog):
+for family in (local, look, release, catalog, compare, init):
     family.add_to(app)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer.main
 
+from towline.catalog import judge
 from towline.cli.main import INTERRUPTED, app
 from towline.core import errors
 from towline.ops import preflight
 from towline.spec import reference as spec_reference
+from towline.spec.guess.model import CODES as init_codes  # noqa: N811 - several rooms have a table of that name
 
 if TYPE_CHECKING:
     import click
@@ -23,15 +25,31 @@ OF_THE_COMMANDS = {10: "`towline plan`: there is something to do"}
 def pages() -> dict[str, str]:
     """Every printed page: file name to text."""
     printed = spec_reference.reference_files()
-    printed["findings.md"] += preflight_findings()
+    printed["findings.md"] += preflight_findings() + catalog_findings() + init_findings()
     return {**printed, "commands.md": commands(), "exit-codes.md": exit_codes()}
 
 
 def preflight_findings() -> str:
     """The part of the findings page that is about the machine."""
     rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in preflight.CODES.items()]
-    head = ["", "## On this machine", "", "Looked for before anything is started.", ""]
+    told = "Told in the same report as the above, before anything is started. What is wrong in the files hides"
+    rest = "nothing of it but what depends on the very thing that is wrong."
+    head = ["", "## On this machine", "", told, rest, ""]
     return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def catalog_findings() -> str:
+    """The part of the findings page that is about the catalogue."""
+    rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in judge.CODES.items()]
+    head = ["", "## In the catalogue", "", "Told by `towline catalog check`, and by every command that reads it.", ""]
+    return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def init_findings() -> str:
+    """The part of the findings page that is about guessing a page."""
+    rows = [f"| `{code}` | {meaning} |" for code, meaning in init_codes.items()]
+    head = ["", "## While guessing a page", "", "Told by `towline init` beside the page that it writes: warnings, all."]
+    return "\n".join([*head, "", "| code | meaning |", "|---|---|", *rows]) + "\n"
 
 
 def exit_codes() -> str:
@@ -56,10 +74,17 @@ def commands() -> str:
         "stdout is data, stderr is talk. Every command takes `--json`, and an error is JSON then too.",
         "`NO_COLOR` is respected.",
     ]
-    children: dict[str, click.Command] = getattr(root, "commands", {})
-    for name in sorted(children):
-        lines += ["", *_command(name, children[name])]
+    for name, command in _leaves(root):
+        lines += ["", *_command(name, command)]
     return "\n".join(lines) + "\n"
+
+
+def _leaves(command: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Every command that does something, by all its words: `catalog list`."""
+    children: dict[str, Any] = getattr(command, "commands", {})
+    if not children:
+        return [(name, command)]
+    return [leaf for child in sorted(children) for leaf in _leaves(children[child], f"{name} {child}".strip())]
 
 
 def _command(name: str, command: click.Command) -> list[str]:

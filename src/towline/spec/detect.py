@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _STORE_IMAGES: dict[str, StoreKind] = {
     "postgres": "postgres",
     "postgresql": "postgres",
+    "postgresql-repmgr": "postgres",
     "pgvector": "postgres",
     "postgis": "postgres",
     "timescaledb": "postgres",
@@ -22,6 +23,7 @@ _STORE_IMAGES: dict[str, StoreKind] = {
     "spilo": "postgres",
     "paradedb": "postgres",
     "redis": "redis",
+    "redismod": "redis",
     "redis-stack": "redis",
     "redis-stack-server": "redis",
     "valkey": "redis",
@@ -44,7 +46,8 @@ _STATEFUL_IMAGES = frozenset({
     "clickhouse", "clickhouse-server", "cassandra", "scylla", "couchdb", "neo4j", "influxdb", "nats", "kafka",
     "zookeeper", "redpanda", "meilisearch", "typesense", "qdrant", "weaviate", "chroma", "milvus", "etcd",
     "consul", "vault", "cockroach", "mssql-server", "oracle-free", "surrealdb", "arangodb", "solr", "victoria-metrics",
-    "prometheus", "immudb", "dgraph", "questdb",
+    "prometheus", "immudb", "dgraph", "questdb", "mysql-server", "mongodb-community-server", "cp-kafka", "cp-zookeeper",
+    "activemq-artemis", "activemq-classic", "emqx", "eclipse-mosquitto", "cockroachdb", "yugabyte", "rethinkdb",
 })
 # fmt: on
 """The last part of the name of images that keep data and are no store that Towline knows."""

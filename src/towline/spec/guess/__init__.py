@@ -1,0 +1,1 @@
+"""What `towline init` proposes: a page guessed from what lies in a project, each line with its reason."""
