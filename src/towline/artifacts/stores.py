@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from towline.artifacts.addresses import Local
     from towline.core.secret import Secret
-    from towline.spec.model import Store
+    from towline.spec.model import Store, StoreKind
 
 SERVER_MAJOR = {"postgres": "18", "redis": "9", "bucket": "4"}
 """The major versions of the servers that Towline brings: PostgreSQL 18, Valkey 9, SeaweedFS 4."""
@@ -26,6 +26,10 @@ SERVER: dict[str, Literal["postgres", "redis", "bucket"]] = {
 
 QUEUE_MEMORY = "256mb"
 """What a laptop's Redis may hold before a queue refuses writes, or a cache evicts."""
+
+_STOP: dict[StoreKind, float] = {"postgres": 20.0, "redis": 20.0, "bucket": 5.0, "sqs": 20.0}
+"""Seconds until a server that does not stop is killed. SeaweedFS often waits for connections of its own that nobody
+closes; at that point its files are written, and a kill was measured to lose no acknowledged object."""
 
 
 def of_store(store: Store, addresses: Local, stash: Callable[[Secret], str]) -> StoreArtifact:
@@ -42,7 +46,7 @@ def of_store(store: Store, addresses: Local, stash: Callable[[Secret], str]) -> 
         port=port,
         settings=settings,
         stop_signal="INT" if store.kind == "postgres" else "TERM",
-        stop_within=20.0,
+        stop_within=_STOP[store.kind],
     )
     return StoreArtifact(
         init=InitStore(store.name, store.kind, major, settings),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 from dataclasses import dataclass
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -13,6 +15,7 @@ from rich.markup import escape
 from towline.cli.attach import attached, follow
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
 from towline.cli.show import Screen
+from towline.core import events
 from towline.ops import inspect
 from towline.ops.workspace import open_standing, survey
 
@@ -114,10 +117,28 @@ def _looked_over(project: Path, target: str, screen: Screen) -> Workspace:
     return workspace
 
 
+class _Loading:
+    """A listener that loads the clients `verify` asks with once the last services have started and are waited for."""
+
+    def __init__(self, listener: events.Listener) -> None:
+        self._listener = listener
+        self._started = False
+
+    def __call__(self, event: events.Event) -> None:
+        self._listener(event)
+        if isinstance(event, events.StepBegan) and event.title.startswith("wait until") and not self._started:
+            self._started = True
+            Thread(target=_load_clients, name="clients", daemon=True).start()
+
+
+def _load_clients() -> None:
+    for name in ("towline.ops.verify", "psycopg", "redis", "boto3"):
+        import_module(name)
+
+
 def _bring_up(workspace: Workspace, screen: Screen, wish: Wish) -> Verdict:
     """Plan, deploy, verify, and print what was seen."""
     from towline.ops.deploy import deploy, prepare
-    from towline.ops.verify import verify
 
     prepared = prepare(workspace)
     for note in prepared.plan.notes:
@@ -125,8 +146,10 @@ def _bring_up(workspace: Workspace, screen: Screen, wish: Wish) -> Verdict:
     if prepared.plan.empty:
         screen.talk.print("Everything is as the files say: nothing was changed.")
     else:
-        deploy(workspace, prepared, screen.listener)
+        deploy(workspace, prepared, _Loading(screen.listener))
     screen.quiet()
+    from towline.ops.verify import verify
+
     verdict = verify(workspace, screen.checked)
     screen.quiet()
     urls = inspect.addresses_for_people(workspace)

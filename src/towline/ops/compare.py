@@ -12,7 +12,7 @@ from towline.planner.compare import Scene
 from towline.planner.target import shape_of_target
 from towline.planner.usage_file import USAGE_FILE, Known, read_usage
 from towline.spec.nearest import did_you_mean
-from towline.spec.read import PAGE, read_page, read_with_mistakes
+from towline.spec.read import read_with_mistakes
 from towline.spec.resolve import known_targets, target_of
 
 if TYPE_CHECKING:
@@ -20,12 +20,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towline.catalog.read import Catalog
-    from towline.core.errors import Finding
-    from towline.planner.choose import Slot
+    from towline.planner.market import Slot
     from towline.planner.shapes import Shape
     from towline.planner.usage import Usage
     from towline.spec.mistakes import ReadPage
     from towline.spec.model import App
+
+
+TO_RUN_HERE = frozenset(
+    {
+        "missing-env-file",
+        "no-command",
+        "no-context",
+        "no-dockerfile",
+        "no-folder",
+        "no-local-server",
+        "no-verify-file",
+        "no-verify-token",
+        "sqs-on-local",
+    }
+)
+"""Findings about what an app lacks to run on a laptop: it can be priced elsewhere all the same."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +49,19 @@ class Asked:
 
     scene: Scene
     usage: Usage
-    warnings: tuple[Finding, ...]
 
 
 def asked(project: Path, usage: Path | None, offers: Path | None, today: date) -> Asked:
     """The project's app and targets, its usage and its market. Raises Findings with all that is wrong with a file."""
     if not project.is_dir():
         raise UsageError(f"there is no folder {project}", hint="ls")
-    app, page, warnings = _app(project)
+    app, page = _app(project)
     catalog = read_catalog(own_file(project, offers))
     parts = tuple(one.name for one in app.services), tuple(one.name for one in app.stores)
     sites = tuple(dict.fromkeys(site for one in known_targets(page.page).values() for site in one.sites))
     found = read_usage(_usage_file(project, usage), Known(*parts, sites), catalog)
     own = _own_targets(app, page, catalog)
-    return Asked(Scene(app, catalog, read_latency(catalog.regions), today, own), found, warnings)
+    return Asked(Scene(app, catalog, read_latency(catalog.regions), today, own), found)
 
 
 def _usage_file(project: Path, named: Path | None) -> Path | None:
@@ -57,14 +71,13 @@ def _usage_file(project: Path, named: Path | None) -> Path | None:
     return named or (beside if beside.is_file() else None)
 
 
-def _app(project: Path) -> tuple[App, ReadPage, tuple[Finding, ...]]:
-    """The app, judged for a target that is no laptop where there is one; Findings with all that is wrong with it."""
-    elsewhere = (name for name in known_targets(read_page(project / PAGE).page) if name != "laptop")
-    reading = read_with_mistakes(project, next(elsewhere, "laptop"))
-    errors = [one for one in reading.findings if one.level == "error"]
+def _app(project: Path) -> tuple[App, ReadPage]:
+    """The app, whatever it lacks to run on this machine; Findings where the files leave open what it is."""
+    reading = read_with_mistakes(project)
+    errors = tuple(one for one in reading.findings if one.level == "error" and one.code not in TO_RUN_HERE)
     if errors or reading.view is None:
-        raise Findings(reading.findings)
-    return reading.view.app, reading.page, tuple(one for one in reading.findings if one.level != "error")
+        raise Findings(errors or reading.findings)
+    return reading.view.app, reading.page
 
 
 def _own_targets(app: App, page: ReadPage, catalog: Catalog) -> tuple[tuple[Shape, tuple[Slot, ...]], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
@@ -38,12 +39,17 @@ def verify(workspace: Workspace, told: Callable[[Check], None] | None = None) ->
 
 
 def _checks(workspace: Workspace) -> Iterator[Check]:
-    app = workspace.app
-    addresses = workspace.addresses()
+    app, addresses = workspace.app, workspace.addresses()
+    with ThreadPoolExecutor(1, "job") as beside:
+        # The job takes its time in the app; the rest is looked at meanwhile.
+        walked = beside.submit(_walked, app, addresses)
+        yield from _looked_at(workspace, app, addresses)
+        yield from walked.result()
+
+
+def _looked_at(workspace: Workspace, app: App, addresses: Local) -> Iterator[Check]:
     status = workspace.site.status()
     yield from _processes(app, status)
-    for store in app.stores:
-        yield _store(app, store, addresses)
     for service in app.services:
         check = _variables(workspace, service, addresses, status)
         if check is not None:
@@ -52,9 +58,14 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
         for service in app.services:
             if service.kind in ("web", "static"):
                 yield _door(service, addresses, browser)
-        if app.job is not None:
-            yield from _job(app, addresses, browser)
+    for store in app.stores:
+        yield _store(app, store, addresses)
     yield _loopback(workspace, status)
+
+
+def _walked(app: App, addresses: Local) -> list[Check]:
+    with Browser() as browser:
+        return list(_job(app, addresses, browser))
 
 
 def _processes(app: App, status: tuple[InstanceStatus, ...]) -> Iterator[Check]:

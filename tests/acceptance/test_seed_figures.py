@@ -19,7 +19,7 @@ import pytest
 from tests.unit.test_catalog_bills import sections
 
 from towline.ops.compare import asked
-from towline.planner.compare import Scene, Verdict, compare
+from towline.planner.compare import Verdict, verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "tests" / "cases" / "planner"
@@ -55,7 +55,7 @@ def value(text: str, known: dict[str, Decimal]) -> Decimal:
 
     def of(node: ast.expr) -> Decimal:
         if isinstance(node, ast.BinOp):
-            return OPERATORS[type(node.op)](of(node.left), of(node.right))  # type: ignore[no-any-return,index]
+            return OPERATORS[type(node.op)](of(node.left), of(node.right))  # type: ignore[no-any-return]
         if isinstance(node, ast.Constant):
             return Decimal(str(node.value))
         return known[ast.unparse(node)]
@@ -74,11 +74,9 @@ def verdict_of(path: Path) -> tuple[Verdict, Decimal]:
     if parts.get("rates") != "today":
         rates = tuple(one for one in rates if one.read <= day)
     usage = replace(found.usage, accept=()) if "accept" in parts else found.usage
-    own = tuple(one for one in found.scene.own if one[0].key == parts["target"])
-    catalog = replace(found.scene.catalog, rates=rates)
-    scene = Scene(found.scene.app, catalog, found.scene.table, TODAY, own)
-    verdicts = compare(scene, usage).verdicts
-    return next(one for one in verdicts if one.shape.key == parts["target"]), max(rates, key=lambda one: one.read).rate
+    shape, slots = next(one for one in found.scene.own if one[0].key == parts["target"])
+    scene = replace(found.scene, catalog=replace(found.scene.catalog, rates=rates))
+    return verdict(scene, usage, shape, slots), max(rates, key=lambda one: one.read).rate
 
 
 def known_values(found: Verdict, rate: Decimal, said: str) -> dict[str, Decimal]:

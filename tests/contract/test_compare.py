@@ -116,7 +116,8 @@ def test_ways_sum_their_hops() -> None:
 
 def test_a_measured_round_trip_wins() -> None:
     """What the user measured between two regions is what the estimate uses."""
-    text = "near: hetzner/nbg1\nmeasured: {render/frankfurt hetzner/nbg1: 77ms}\nrequests: {statements: 0, commands: 0, cpu: 0s}"
+    text = "near: hetzner/nbg1\nmeasured: {render/frankfurt hetzner/nbg1: 77ms}\n"
+    text += "requests: {statements: 0, commands: 0, cpu: 0s}"
     found = next(one for one in compared(text).verdicts if one.shape.key == "render")
     way = found.estimate.way("request")
     assert way is not None
@@ -183,6 +184,7 @@ def test_details_hold_the_inputs() -> None:
     assert "users at work 100" in text
     assert "of memory during a deploy" in text
     assert "a single point of failure" in text
+    assert "idle workers ask 525,600 commands a month (redis)" in text
 
 
 def test_the_page_stands_alone() -> None:
@@ -215,3 +217,12 @@ def test_labels_never_lie_on_each_other() -> None:
     heights = sorted(found.values())
     assert all(b - a >= LINE_HEIGHT for a, b in itertools.pairwise(heights))
     assert heights[-1] <= 360
+
+
+def test_copies_inside_a_server_are_counted_where_they_ask() -> None:
+    """Six workers on one server ask a Redis elsewhere six times as much as one."""
+    text = "users: 2000\njobs: {seconds: 30s, slots: 3}"
+    found = next(one for one in compared(text).verdicts if one.shape.key == "vps-stores")
+    assert found.carries is not None
+    assert found.carries.copies > 1
+    assert f"idle workers ask {525_600 * found.carries.copies:,} commands" in found.carries.idle

@@ -1,0 +1,187 @@
+"""What a placement carries, what it loses, what may go wrong with it, and what it takes to run it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+from towline.catalog.judge import offer_doubts
+from towline.core.units import show_bytes
+from towline.planner.capacity import Users, Workers, users, worker_capacity
+from towline.planner.cost import copies_of
+from towline.planner.sizing import BUSY, budget_of, job_load, server_fit, wait_target
+from towline.planner.traffic import doorbell_of, idle_asks, parts_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from towline.planner.capacity import ConnectionBudget, MemoryFit, WorkerCapacity
+    from towline.planner.choose import Chosen
+    from towline.planner.market import World
+    from towline.planner.purchase import Choice, Purchase
+    from towline.planner.shapes import Shape
+
+
+@dataclass(frozen=True)
+class Carries:
+    """What a placement carries. `headroom` is times today's load, by service; infinite where there is none.
+
+    `idle` says what the workers ask of their doorbell in a month without any job; empty without workers.
+    """
+
+    worker: WorkerCapacity | None
+    copies: int
+    people: Users | None
+    headroom: dict[str, float]
+    connections: ConnectionBudget | None
+    memory: MemoryFit | None
+    idle: str = ""
+
+    @property
+    def least(self) -> float:
+        """The headroom of the part that is full first."""
+        return min(self.headroom.values(), default=inf)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What there is to look after."""
+
+    accounts: int
+    servers: int
+    links: int
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        parts = [
+            (self.accounts, "account"),
+            (self.servers, "server to look after"),
+            (self.links, "link over the internet"),
+        ]
+        words = [f"{count} {noun if count == 1 else _plural(noun)}" for count, noun in parts if count]
+        return ", ".join(words) or "nothing to look after"
+
+
+NO_EFFORT = Effort(0, 0, 0)
+
+
+def _plural(noun: str) -> str:
+    head, _, tail = noun.partition(" ")
+    return f"{head}s {tail}".strip()
+
+
+def carries(world: World, choice: Choice) -> Carries:
+    """How much `choice` carries, and how much of that is used."""
+    app, usage, sizes = world.app, world.usage, world.sizes
+    parts, headroom = parts_of(app, usage), dict[str, float]()
+    worker, people, copies = None, None, 1
+    if parts.worker is not None and usage.jobs.per_user_hour:
+        home = choice.of(parts.worker)
+        copies = home.copies_of(parts.worker) if home is not None and home.offer else sizes.copies[parts.worker]
+        worker = worker_capacity(job_load(usage), Workers(usage.jobs.slots, copies), wait_target(usage))
+        people = users(worker.at_target, float(usage.jobs.per_user_hour))
+        headroom[parts.worker] = worker.headroom
+    for one in choice.purchases:
+        cpus = one.offer.limit("cpu") if one.offer is not None else None
+        busy = sizes.cpus(one.holds) / usage.wishes.growth if usage.wishes.growth else 0
+        if cpus and busy:
+            headroom[f"processors of {one.name}"] = float(cpus * BUSY * one.copies / busy)
+    return Carries(
+        worker, copies, people, headroom, _connections(world, choice), _memory(world, choice), _idle(world, choice)
+    )
+
+
+def _idle(world: World, choice: Choice) -> str:
+    parts = parts_of(world.app, world.usage)
+    if not parts.workers:
+        return ""
+    bell = doorbell_of(parts, world.usage)
+    asked = sum(idle_asks(bell, copies_of(choice, one.name)) for one in parts.workers)
+    return f"idle workers ask {asked:,.0f} {bell.asks} a month ({bell.name})"
+
+
+def _connections(world: World, choice: Choice) -> ConnectionBudget | None:
+    database = parts_of(world.app, world.usage).database
+    home = choice.of(database) if database is not None else None
+    if home is None or home.offer is None or "postgres" not in home.offer.serves:
+        return None
+    return budget_of(world.app, world.usage, world.sizes, home.offer)
+
+
+def _memory(world: World, choice: Choice) -> MemoryFit | None:
+    for one in choice.purchases:
+        if one.is_server and one.offer is not None:
+            return server_fit(world.app, world.usage, world.sizes, one.holds, (one.offer, one.panel))
+    return None
+
+
+def losses(world: World, shape: Shape, choice: Choice) -> tuple[str, ...]:
+    """What an app gives up in this placement against what others give."""
+    parts, found = parts_of(world.app, world.usage), []
+    page, web, worker, database = (
+        choice.of(name) if name is not None else None
+        for name in (parts.static or parts.web, parts.web, parts.worker, parts.database)
+    )
+    if page is not None and (page.is_server or page.holds != (parts.static,)):
+        found.append("CDN: pages and their files come from one place")
+    if any(one is not None and one.is_server for one in (web, worker)):
+        found.append("autoscaling: more load needs a larger server, or a second one")
+    elif shape.name == "combined":
+        found.append("scaling apart: API and workers share one container, and restart together")
+    if web is not None and web.is_server:
+        found.append("protection from floods of requests: the server stands in front alone")
+    if database is not None and database.is_server:
+        found.append("the provider's backups of the database: you dump it yourself")
+    if any(one.is_server for one in choice.purchases):
+        found.append("failover: the server is a single point of failure")
+    return tuple(found)
+
+
+def risks(shape: Shape, chosen: Chosen, today: date) -> tuple[str, ...]:
+    """What may go wrong, of this placement and not of every one."""
+    if chosen.choice is None or chosen.bill is None:
+        return ()
+    found = [f"{one.offer}: {one.sentence}" for one in chosen.risks]
+    if shape.exposed:
+        found.append(
+            "the queue is reachable from the internet: it needs TLS, a password and a filter in Docker's own path"
+        )
+        found.append("an allow-list of a platform's addresses is shared by all its customers: it is no authentication")
+    bought = [one.offer for one in chosen.choice.purchases if one.offer is not None]
+    names = {"stock": "is in stock on some days only", "unknown": "may not be sold at all any more"}
+    found += [f"{one.name} {names[one.orderable]}" for one in bought if one.orderable in names]
+    open_ended = [
+        f"{one.owner} {one.line.meter} ({one.line.counted})"
+        for one in chosen.bill.lines
+        if not one.line.fixed and one.line.meter != "credit" and one.line.counted.amount
+    ]
+    if open_ended:
+        found.append(f"nothing caps these, they grow with use: {', '.join(open_ended)}")
+    doubts = [finding for one in bought for finding in offer_doubts(one, today)]
+    if doubts:
+        codes = {code: sum(one.code == code for one in doubts) for code in dict.fromkeys(one.code for one in doubts)}
+        counts = ", ".join(f"{count} {code}" for code, count in codes.items())
+        found.append(f"prices to look at before buying: {counts} (towline catalog show)")
+    return tuple(dict.fromkeys(found))
+
+
+def effort(choice: Choice, crossing: int) -> Effort:
+    """Accounts, servers, and links between places."""
+    accounts = {one.provider for one in choice.purchases if one.offer is not None}
+    return Effort(len(accounts), sum(_servers(one) for one in choice.purchases), crossing)
+
+
+def _servers(one: Purchase) -> int:
+    return one.copies if one.is_server else 0
+
+
+def machine_text(one: Purchase) -> str:
+    """`2 x render/service/starter` or `hetzner/server/cx33 (8.0 GB)`."""
+    if one.offer is None:
+        return "this machine"
+    times = f"{one.copies} x " if one.copies > 1 else ""
+    memory = one.offer.limit("memory")
+    size = f" ({show_bytes(int(memory * 10**9))})" if one.is_server and memory else ""
+    return f"{times}{one.offer.name}{size}"
