@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
+import boto3
 import psycopg
 
 from figures import Goals, machine, table
@@ -107,13 +108,14 @@ def main() -> int:
         sqs = stack.enter_context(Sqs(Path(folder, "sqs")))
         os.environ |= {"AWS_ACCESS_KEY_ID": "here", "AWS_SECRET_ACCESS_KEY": "here"}
         machine(postgres="18 (fsync on)", valkey="9 (append-only)", asyncpg=asyncpg.__version__)
+        boto3.client("sqs", region_name="eu-central-1", endpoint_url=sqs.url).create_queue(QueueName="kill-default")
         bells = {
             "postgres": "postgres:",
             "redis": broker.url,
-            "sqs": f"sqs://eu-central-1/kill?endpoint={sqs.url}",
+            "sqs": f"sqs://eu-central-1/kill-?endpoint={sqs.url}",
         }
         for name, doorbell in bells.items():
-            url = server.create(name)
+            url = server.create(f"{name}_bell")
             asyncio.run(migrate(url))
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("create table effect (job bigint)")
