@@ -132,7 +132,9 @@ def test_rings_that_nobody_knows_go_round_slowly(bench: Bench) -> None:
             await world.bell.ring([Ring(job, bench.queue, number=number) for number in range(8)])
             await world.takes_nothing(kinds={"another"})
             async with world.database.connection() as connection:
-                assert await connection.fetchval("select count(*) from towline.outbox where job_id = $1", job) <= 1
+                # The row of the enqueue itself may not be deleted yet: it is due since ever.
+                query = "select count(*) from towline.outbox where job_id = $1 and due <> '-infinity'"
+                assert await connection.fetchval(query, job) <= 1
 
     run(body())
 
