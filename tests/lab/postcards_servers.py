@@ -5,47 +5,26 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sysconfig
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import httpx
 import psycopg
 import redis
+from tests.real_servers import free_port, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 APP = Path(__file__).resolve().parents[2] / "examples" / "postcards"
 PYTHON = APP / ".venv" / "bin" / "python"
 BUCKET = "postcards"
-T = TypeVar("T")
-
-
-def until(ask: Callable[[], T | None], what: str, seconds: float = 60) -> T:
-    """Ask again and again until the answer is true; fail with `what` after `seconds`."""
-    end = time.monotonic() + seconds
-    while not (answer := ask()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not seen within {seconds} s: {what}")
-        time.sleep(0.02)
-    return answer
-
-
-def free_port() -> int:
-    """Choose a port that nobody listens on, below the range of outgoing connections."""
-    while True:
-        port = random.randint(20000, 29999)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
 
 
 @dataclass

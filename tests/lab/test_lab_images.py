@@ -14,7 +14,7 @@ import pytest
 import redis
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from tests.lab.postcards_servers import until
+from tests.real_servers import until
 
 from towline.core.errors import SiteUnreachable, StepFailed, UsageError
 from towline.lab import images

@@ -17,7 +17,8 @@ import psycopg
 import pytest
 import redis
 from psycopg.rows import dict_row
-from tests.lab.postcards_servers import APP, BUCKET, PYTHON, Program, Servers, servers, until
+from tests.lab.postcards_servers import APP, BUCKET, PYTHON, Program, Servers, servers
+from tests.real_servers import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
