@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -121,6 +122,12 @@ class Postgres(Server):
         (data / "postmaster.pid").unlink(missing_ok=True)
         options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-F", "-c", "max_connections=200"]
         return [*_as_nobody(), str(_postgres_binaries() / "postgres"), "-D", str(data), *options]
+
+    def kill(self) -> None:
+        """Kill it, and see its backends out: they lead sessions of their own and hold the shared memory for a moment."""
+        super().kill()
+        data = str(self.folder / "data")
+        until(lambda: data not in _working_folders(), f"no process works in {data}")
 
     def answers(self) -> bool:
         """Ask for a connection."""
@@ -286,3 +293,11 @@ def _package(name: str) -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
+
+
+def _working_folders() -> set[str]:
+    folders = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended, or is not ours to ask
+            folders.add(os.readlink(process / "cwd"))
+    return folders

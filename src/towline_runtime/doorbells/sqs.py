@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from towline_runtime.doorbell import Ring
 
 LONGEST_POLL = 20  # seconds, the most that SQS allows
-HIDDEN = 30  # seconds for which a message that was received is nobody else's: enough for a claim
-UNWANTED = 1.0  # seconds after which a message that came when this worker had no room is given to others
+HIDDEN = 1
+"""Whole seconds for which a message that was received is nobody else's.
+
+The shortest there is: the long poll of a worker that was killed still takes messages, and nobody gets them before. A
+claim that takes longer lets a ring come twice, which claims nothing.
+"""
+UNWANTED = 0.5  # seconds after which a message that came when this worker had no room is given to others
 
 
 class SqsDoorbell:
