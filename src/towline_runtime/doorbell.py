@@ -48,6 +48,10 @@ class Doorbell(Protocol):
     def scheme(self) -> str:
         """Its name in towline.queue; only `postgres` needs no outbox."""
 
+    @property
+    def rings_each(self) -> int:
+        """How many rings one of its messages may carry."""
+
     async def ring(self, rings: Sequence[Ring]) -> list[Ring]:
         """Publish in order and give those that were not accepted; of a lane, nothing after one that was not."""
 
@@ -62,7 +66,7 @@ class Doorbell(Protocol):
         """
 
     async def waiting(self, queue: str) -> int | None:
-        """About how many rings of a queue nobody has taken yet; None when the doorbell cannot know."""
+        """About how many messages of a queue nobody has taken yet; None when the doorbell cannot know."""
 
     async def tidy(self, queues: Sequence[str]) -> int:
         """Clear what dead workers left behind (their jobs are rung again by the sweeper); gives how many."""

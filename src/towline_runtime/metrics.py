@@ -101,6 +101,11 @@ class CountedDoorbell:
         """The inner one's."""
         return self._inner.scheme
 
+    @property
+    def rings_each(self) -> int:
+        """The inner one's."""
+        return self._inner.rings_each
+
     async def ring(self, rings: Sequence[Ring]) -> list[Ring]:
         """Publish; rings that were not accepted count as an error too."""
         refused: list[Ring] = await self._counted("ring", self._inner.ring(rings))
@@ -114,7 +119,7 @@ class CountedDoorbell:
         return taken
 
     async def waiting(self, queue: str) -> int | None:
-        """How many rings wait."""
+        """How many messages wait."""
         found: int | None = await self._counted("waiting", self._inner.waiting(queue))
         return found
 

@@ -137,7 +137,7 @@ class Sweeper:
         if not overdue:
             return 0
         waiting = await self._doorbell.waiting(queue)
-        if waiting is not None and waiting >= overdue:
+        if waiting is not None and waiting * self._doorbell.rings_each >= overdue:
             return 0  # a backlog: its rings are there
         rung = await fetch("ring_again", queue, after, AT_ONCE)
         if rung:

@@ -97,10 +97,20 @@ class World:
             assert await self.bell.take(self.claims(), kinds, 10, 1.0) == []
 
     async def until_waiting(self, count: int) -> None:
-        """Wait until the transport holds so many rings."""
+        """Wait until the transport holds so many rings, and the outbox none."""
         async with asyncio.timeout(DEADLINE):
-            while self.bench.counts and await self.bell.waiting(self.bench.queue) != count:
+            while self.bench.counts and not (await self._holds(count) and await self._all_published()):
                 await asyncio.sleep(0.02)
+
+    async def _holds(self, count: int) -> bool:
+        """Exactly so many, as far as messages tell: how the relay's batches fell decides how many rings are in one."""
+        waiting = await self.bell.waiting(self.bench.queue)
+        assert waiting is not None
+        return -(-count // self.bell.rings_each) <= waiting <= count
+
+    async def _all_published(self) -> bool:
+        async with self.database.connection() as connection:
+            return not await connection.fetch("select from towline.outbox where queue = $1", self.bench.queue)
 
     async def pause(self, *, on: bool) -> None:
         """Pause the queue, or let it go on."""

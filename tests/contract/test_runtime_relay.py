@@ -23,6 +23,7 @@ class Recorder:
     """A doorbell that keeps what it accepted and refuses what it is told to."""
 
     scheme = "recorder"
+    rings_each = 1
 
     def __init__(self) -> None:
         self.rings: list[Ring] = []

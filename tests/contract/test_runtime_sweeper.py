@@ -20,6 +20,7 @@ class Bell:
     """A doorbell that says how many rings wait."""
 
     scheme = "played"
+    rings_each = 1
 
     def __init__(self, waiting: int | None = 0, *, away: bool = False) -> None:
         self._waiting = waiting

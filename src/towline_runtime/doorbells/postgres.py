@@ -22,6 +22,7 @@ class PostgresDoorbell:
     """Claims by SKIP LOCKED in batches, every `pace.busy` to `pace.idle` seconds or when nudged."""
 
     scheme = "postgres"
+    rings_each = 1
 
     def __init__(self, database: Database, queues: Sequence[str], pace: Pace) -> None:
         self._nudges = Nudges(database.direct_url, queues)

@@ -65,6 +65,7 @@ class RedisDoorbell:
     """
 
     scheme = "redis"
+    rings_each = 1
 
     def __init__(self, url: str, queues: Sequence[str]) -> None:
         self._redis = _connect(url)

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from towline_runtime.doorbell import Ring
 
 LONGEST_POLL = 20  # seconds, the most that SQS allows
+SHORTEST_POLL = 1
+"""Seconds of the poll after a message; each empty one doubles the next.
+
+SQS goes on with the poll of a worker that was killed, and hands it messages. A worker dies with work on its hands more
+often than idle, and then its last poll was a short one.
+"""
 HIDDEN = 1
 """Whole seconds for which a message that was received is nobody else's.
 
@@ -34,26 +40,30 @@ UNWANTED = 0.5  # seconds after which a message that came when this worker had n
 class SqsDoorbell:
     """One SQS queue for each queue of the app, or one main queue for all; a dead-letter queue if there is one.
 
-    A message is deleted as soon as its claim is committed, so neither the length of a job nor the number of those in
-    flight has a limit here. Standard queues keep no order: where lanes must keep theirs, use FIFO queues (names that
-    end in `.fifo`), whose message group is the lane. Priorities do not hold on SQS: give urgent jobs a queue of their
-    own and name it first. A main queue wants workers that know all kinds: rings that one does not know go round.
+    A message of a standard queue carries up to ten rings. It is deleted as soon as their claims are committed, so
+    neither the length of a job nor the number of those in flight has a limit here. Standard queues keep no order: where
+    lanes must keep theirs, use FIFO queues (names that end in `.fifo`), whose message group is the lane. Priorities do
+    not hold on SQS: give urgent jobs a queue of their own and name it first. A main queue wants workers that know all
+    kinds: rings that one does not know go round.
 
-    An idle worker keeps one long poll of 20 s under way for each SQS queue: 130,000 a month.
+    An idle worker keeps one long poll of 20 s under way for each SQS queue: 130,000 a month. After a message polls are
+    short at first (1, 2, 4, 8, 16 s).
 
     Dead letters are sent to the dead-letter queue as JSON: job, kind, queue, attempt, reason, correlation_id, ended_at.
     SQS's own redrive never sees them, for a message is gone before its job fails.
     """
 
     scheme = "sqs"
+    rings_each = TEN
 
     def __init__(self, queues: SqsQueues, address: SqsAddress, names: Sequence[str], stack: AsyncExitStack) -> None:
         self._queues = queues
         self._address = address
         self._places = list(dict.fromkeys(address.place(name) for name in names))
         self._stack = stack
-        self._held: list[Received] = []
+        self._held: list[tuple[Received, list[int]]] = []  # with the jobs that are still to be claimed
         self._polls: dict[str, asyncio.Task[list[Received]]] = {}
+        self._patience: dict[str, int] = {}
         self._wanted = asyncio.Event()  # somebody is taking
 
     @classmethod
@@ -78,7 +88,7 @@ class SqsDoorbell:
         return cls(SqsQueues(client), address, queues, stack)
 
     async def ring(self, rings: Sequence[Ring]) -> list[Ring]:
-        """In batches of ten; on a FIFO queue the next of a lane is sent when the one before was accepted."""
+        """In batches of ten messages; on a FIFO queue the next of a lane is sent when the one before was accepted."""
         by_place: dict[str, list[Ring]] = {}
         for ring in rings:
             place = self._place(ring)
@@ -86,24 +96,25 @@ class SqsDoorbell:
                 by_place.setdefault(place, []).append(ring)
         refused = []
         for place, those in by_place.items():
-            positions = await self._queues.send(place, [_note(ring) for ring in those])
-            refused += [those[position] for position in positions]
+            parcels = _parcels(those, alone=place.endswith(".fifo"))
+            positions = await self._queues.send(place, [_note(parcel) for parcel in parcels])
+            refused += [ring for position in positions for ring in parcels[position]]
         return refused
 
     async def take(self, claims: Claims, kinds: Collection[str], most: int, wait: float) -> list[Claim]:
         """Receive by long polls that outlast a call, and claim."""
         if not self._held:
-            self._held = await self._receive(most, wait)
-        received = self._held[:most]
-        claimed = await claim_rings(claims, [_job(one.body) for one in received], kinds)
-        self._held = self._held[len(received) :]
+            self._held = [(one, _jobs(one.body)) for one in await self._receive(most, wait)]
+        jobs, spent, left = _portion(self._held, most)
+        claimed = await claim_rings(claims, jobs, kinds)
+        self._held = left
         # The jobs are claimed and must reach the caller: a message that is not deleted comes again and is stale.
         with contextlib.suppress(DoorbellAway):
-            await self._queues.delete(received)
+            await self._queues.delete(spent)
         return claimed
 
     async def waiting(self, queue: str) -> int | None:
-        """SQS's own estimate; with a main queue, of all queues together."""
+        """SQS's own estimate of its messages, each with up to ten rings; with a main queue, of all queues together."""
         return await self._queues.waiting(self._address.place(queue))
 
     async def tidy(self, queues: Sequence[str]) -> int:
@@ -118,7 +129,7 @@ class SqsDoorbell:
         await asyncio.gather(*self._polls.values(), return_exceptions=True)
         with contextlib.suppress(DoorbellAway, TimeoutError):
             async with asyncio.timeout(2.0):
-                await self._queues.show(self._held)
+                await self._queues.show([one for one, _ in self._held])
         await self._stack.aclose()
 
     def _place(self, ring: Ring) -> str | None:
@@ -145,7 +156,9 @@ class SqsDoorbell:
         return received
 
     async def _poll(self, place: str, most: int) -> list[Received]:
-        found = await self._queues.receive(place, most, LONGEST_POLL, HIDDEN)
+        patience = self._patience.get(place, SHORTEST_POLL)
+        found = await self._queues.receive(place, most, patience, HIDDEN)
+        self._patience[place] = SHORTEST_POLL if found else min(LONGEST_POLL, 2 * patience)
         if not found:
             return []
         with contextlib.suppress(TimeoutError):
@@ -169,13 +182,43 @@ class SqsDoorbell:
         return received
 
 
-def _note(ring: Ring) -> Note:
-    body = ring.letter or json.dumps({"job": ring.job, "queue": ring.queue})
+def _parcels(rings: Sequence[Ring], *, alone: bool) -> list[list[Ring]]:
+    """Up to ten rings for one message, since SQS is paid by the message; a lane and a letter want one of their own."""
+    if alone:
+        return [[ring] for ring in rings]
+    plain = [ring for ring in rings if ring.letter is None]
+    letters = [[ring] for ring in rings if ring.letter is not None]
+    return [plain[start : start + TEN] for start in range(0, len(plain), TEN)] + letters
+
+
+def _note(parcel: Sequence[Ring]) -> Note:
+    ring = parcel[0]
+    named = {"job": ring.job} if len(parcel) == 1 else {"jobs": [one.job for one in parcel]}
+    body = ring.letter or json.dumps({**named, "queue": ring.queue})
     return Note(body, ring.lane or f"job-{ring.job}", f"{ring.number}-{ring.topic}")
 
 
-def _job(body: str) -> int:
+def _jobs(body: str) -> list[int]:
+    """The jobs of a message; none when it is not one of ours, which is forgotten as a stale ring is."""
     try:
-        return int(json.loads(body)["job"])
-    except (ValueError, TypeError, KeyError):
-        return 0  # not one of ours: no job has this number, so it is forgotten as a stale ring
+        said = json.loads(body)
+        return [int(job) for job in said.get("jobs") or [said["job"]]]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
+def _portion(
+    held: Sequence[tuple[Received, list[int]]], most: int
+) -> tuple[list[int], list[Received], list[tuple[Received, list[int]]]]:
+    """Up to `most` jobs, the messages that they exhaust, and what is left of the others."""
+    jobs = list[int]()
+    spent = list[Received]()
+    left = list[tuple[Received, list[int]]]()
+    for message, named in held:
+        room = most - len(jobs)
+        jobs += named[:room]
+        if len(named) > room:
+            left.append((message, named[room:]))
+        else:
+            spent.append(message)
+    return jobs, spent, left
