@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -195,3 +196,9 @@ def test_the_smallest_page_holds_no_value() -> None:
     text = smallest_page(COMPOSE)
     assert CANARY not in text
     assert page_of(read_source(text, "towline.yaml")).findings == ()
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: *a}", "[" * 80 + "]" * 80, "[" * 5000, "{a: " * 3000])
+def test_endless_documents_end(text: str) -> None:
+    """A document that holds itself, or is deeper than anybody writes, is one finding."""
+    assert [finding.code for finding in read_source(text, "x").findings] == ["yaml-syntax"]

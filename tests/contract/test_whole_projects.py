@@ -157,7 +157,15 @@ def test_the_compose_program_is_chosen(project: Project, tmp_path: Path) -> None
     path = f"{programs}:/usr/bin:/bin"
     assert find_compose({"PATH": path})[0].endswith("/docker-compose")
     docker.write_text("#!/bin/sh\necho 2.40.3\n")
-    assert find_compose({"PATH": path}) == ("docker", "compose")
+    own = {"PATH": path, "DOCKER_CONFIG": str(tmp_path / "docker")}
+    assert find_compose(own)[0].endswith("/docker-compose"), "the client has no such plugin"
+    settings = project.write("docker/config.json", '{"cliPluginsExtraDirs": ["/opt/plugins"]}')
+    assert find_compose(own) == ("docker", "compose"), "it may have one in a place of its own"
+    settings.unlink()
+    project.write("docker/cli-plugins/docker-compose", "a plugin")
+    assert find_compose(own) == ("docker", "compose")
+    docker.write_text("#!/bin/sh\necho unknown command >&2\nexit 1\n")
+    assert find_compose(own)[0].endswith("/docker-compose"), "it does not work"
 
 
 def test_a_compose_that_does_not_answer_is_no_finding(project: Project) -> None:

@@ -42,12 +42,6 @@ def test_lines_of_everything() -> None:
     assert str(source.where("none")) == "x"
 
 
-@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: *a}", "[" * 80 + "]" * 80, "[" * 5000, "{a: " * 3000])
-def test_endless_documents_end(text: str) -> None:
-    """A document that holds itself, or is deeper than anybody writes, is one finding."""
-    assert [finding.code for finding in read_source(text, "x").findings] == ["yaml-syntax"]
-
-
 @pytest.mark.parametrize(
     "text", ["? [a]\n: b\n", "a: b: c", "a\n: [", "\x00", "a: 'b", "--- a\n--- b\n", "<<: 1\n? {}\n"]
 )

@@ -19,14 +19,16 @@ class Browser:
     """An HTTP client for addresses of the app, in the names that a browser uses."""
 
     def __init__(self, *, patience: float = 10.0) -> None:
-        self._client = httpx.Client(timeout=patience, trust_env=False, follow_redirects=False)
+        self._patience = patience
+        self._clients: dict[bool, httpx.Client] = {}
         self._tokens: dict[str, Secret] = {}
 
     def __enter__(self) -> Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def present(self, token: Secret, base: str) -> None:
         """From now on show this token to the host and port of `base`, and to no other."""
@@ -39,9 +41,18 @@ class Browser:
             headers = {"Host": host} if host else {}
             if (token := self._tokens.get(urlsplit(url).netloc)) is not None:
                 headers["Authorization"] = f"Bearer {token.reveal()}"
-            return self._client.request(method, address, headers=headers, **what)  # type: ignore[arg-type]
+            client = self._client(encrypted=urlsplit(address).scheme == "https")
+            return client.request(method, address, headers=headers, **what)  # type: ignore[arg-type]
         except (httpx.InvalidURL, ValueError) as error:
             raise httpx.UnsupportedProtocol(f"{url} is no address") from error
+
+    def _client(self, *, encrypted: bool) -> httpx.Client:
+        """One for each need: reading the authorities that https relies on takes 40 ms, and a laptop has no https."""
+        if encrypted not in self._clients:
+            self._clients[encrypted] = httpx.Client(
+                timeout=self._patience, trust_env=False, follow_redirects=False, verify=encrypted
+            )
+        return self._clients[encrypted]
 
 
 def at_loopback(url: str) -> tuple[str, str | None]:

@@ -34,6 +34,11 @@ _NAMES = (
 # Services behind profiles are no part of the app. Empty, not absent: `.env` may ask for a profile as well.
 _NO_PROFILES = {"COMPOSE_PROFILES": ""}
 
+_PLUGINS = tuple(
+    Path(root, folder, "docker", "cli-plugins") for root in ("/usr/local", "/usr") for folder in ("lib", "libexec")
+)
+"""Where Docker's client finds plugins besides its own folder. Source: cli-plugins/manager of docker/cli."""
+
 WITHIN = 60.0
 """Seconds that Compose may take; it needs about 0.1."""
 
@@ -215,17 +220,39 @@ def find_compose(env: Mapping[str, str]) -> tuple[str, ...]:
     given = env.get("TOWLINE_COMPOSE")
     if given:
         return (given, "compose") if Path(given).name == "docker" else (given,)
-    if shutil.which("docker", path=env.get("PATH")) and _works(("docker", "compose"), env):
+    if _has_plugin(env) and _works(("docker", "compose"), env):
         return ("docker", "compose")
     packaged = _packaged()
     if packaged is not None:
         return (str(packaged),)
-    if shutil.which("docker-compose", path=env.get("PATH")) and _works(("docker-compose",), env):
-        return ("docker-compose",)
+    for words in (("docker", "compose"), ("docker-compose",)):
+        if shutil.which(words[0], path=env.get("PATH")) and _works(words, env):
+            return words
     raise SiteUnreachable(
         "Compose is needed to read the Compose file, and there is none",
         hint="install Docker Desktop or the docker-compose package, or set TOWLINE_COMPOSE to its binary",
     )
+
+
+def _has_plugin(env: Mapping[str, str]) -> bool:
+    """Whether Docker's client is there and may have Compose, by the places in which it looks for plugins.
+
+    Asking the client itself takes it a moment.
+    """
+    if shutil.which("docker", path=env.get("PATH")) is None:
+        return False
+    own = Path(env.get("DOCKER_CONFIG") or Path(env.get("HOME") or "/", ".docker"))
+    # The client's settings may name further places.
+    if "cliPluginsExtraDirs" in _text_of(own / "config.json"):
+        return True
+    return any((place / "docker-compose").exists() for place in (own / "cli-plugins", *_PLUGINS))
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _works(argv: tuple[str, ...], env: Mapping[str, str]) -> bool:
