@@ -135,10 +135,21 @@ def _runs(
     if "relay" in names:
         runs.append(Relay(database, bell, queues, RelayOptions(pace=settings.pace)).run())
     if "sweeper" in names:
-        # A killed worker's leases must not wait for the sweeper that died with it.
-        options = SweeperOptions(lease=min(10.0, settings.job_lease_seconds / 2))
-        runs.append(Sweeper(database, bell, queues, options, _chores(database)).run())
+        runs.append(Sweeper(database, bell, queues, sweeper_options(settings), _chores(database)).run())
     return runs
+
+
+def sweeper_options(settings: Settings) -> SweeperOptions:
+    """What the settings say of the sweeper's times."""
+    return SweeperOptions(
+        ring_after=settings.job_ring_again_seconds,
+        stuck_after=settings.job_stuck_seconds,
+        cancel_stuck=settings.job_cancel_stuck,
+        keep_done=settings.job_keep_done_seconds,
+        keep_dead=settings.job_keep_dead_seconds,
+        # A killed worker's leases must not wait for the sweeper that died with it.
+        lease=min(10.0, settings.job_lease_seconds / 2),
+    )
 
 
 def _counted(bell: Doorbell, figures: Figures | None) -> Doorbell:

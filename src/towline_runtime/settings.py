@@ -77,6 +77,17 @@ class Settings:
     )
     poll_busy_ms: float = _setting(values.number(1), "Wait between two looks for jobs while there are some", default=10)
     poll_idle_ms: float = _setting(values.number(1), "The same when there have been none", default=100)
+    job_ring_again_seconds: float = _setting(
+        values.number(1), "How long a job may be due unheard of before its doorbell is rung again", default=30.0
+    )
+    job_stuck_seconds: float = _setting(
+        values.number(1), "How long an attempt may run before it is reported as stuck", default=21_600
+    )
+    job_cancel_stuck: bool = _setting(values.yes_or_no, "A stuck attempt is cancelled too", default=False)
+    job_keep_done_seconds: float = _setting(
+        values.number(1), "How long the row of a finished job, and with it its key, is kept", default=604_800
+    )
+    job_keep_dead_seconds: float = _setting(values.number(1), "How long a dead letter is kept", default=2_592_000)
     redis_url: str | None = _setting(
         values.url("redis", "rediss", "valkey", "valkeys"),
         "Redis or Valkey for sessions and rate limits",

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towline_runtime.errors import SettingsInvalid
+from towline_runtime.roles import sweeper_options
 from towline_runtime.settings import Settings
+from towline_runtime.sweeper import SweeperOptions
 
 URL = "postgresql://app:pass%40word@db.internal:5432/app"
 
@@ -33,6 +35,23 @@ def test_only_the_database_is_required() -> None:
 def test_an_empty_variable_is_an_absent_one() -> None:
     """Compose writes empty strings for variables that nobody set."""
     assert read(REDIS_URL="", WORKER_CONCURRENCY=" ").worker_concurrency == 50
+
+
+def test_the_sweeper_is_told_its_times() -> None:
+    """Each variable reaches its option; a short lease shortens the sweeper's own; unset they are the defaults."""
+    told = {
+        "JOB_RING_AGAIN_SECONDS": "5",
+        "JOB_STUCK_SECONDS": "60",
+        "JOB_CANCEL_STUCK": "true",
+        "JOB_KEEP_DONE_SECONDS": "70",
+        "JOB_KEEP_DEAD_SECONDS": "80",
+        "JOB_LEASE_SECONDS": "4",
+    }
+    options = dataclasses.replace(sweeper_options(read(**told)), owner="one")
+    assert options == SweeperOptions(
+        ring_after=5, stuck_after=60, cancel_stuck=True, keep_done=70, keep_dead=80, lease=2, owner="one"
+    )
+    assert dataclasses.replace(sweeper_options(read()), owner="one") == SweeperOptions(owner="one")
 
 
 def test_all_findings_come_at_once() -> None:
