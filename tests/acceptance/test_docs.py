@@ -57,6 +57,16 @@ def test_tutorial(tmp_path: Path) -> None:
     assert "The data of counter is deleted." in said
 
 
+@pytest.mark.needs("age", "age-keygen")
+def test_secrets_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guide to secrets works from its first line to its last; two values are revealed, when asked for."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    said = run_blocks(ROOT / "docs" / "guides" / "secrets.md", tmp_path)
+    assert said.count("a-key-of-the-payment-provider") == 3, said
+    assert "missing" in said
+    assert (tmp_path / "shop" / "deploy" / "production" / ".env").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md"], ids=lambda page: page.name)
 def test_every_shell_block_is_run_somewhere(page: Path) -> None:
     """A shell block that nobody runs is not in the docs."""

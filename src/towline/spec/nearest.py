@@ -13,11 +13,12 @@ _NAME = re.compile(r"[\w.*@/-]{1,64}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The closest of `known`, None when none is close."""
+    """The closest of `known`, in capitals or not; None when none is close."""
     # In a short word one wrong or swapped letter is already half of it.
     cutoff = 0.5 if len(word) < 4 else 0.6
-    close = difflib.get_close_matches(word.lower(), sorted(known), n=1, cutoff=cutoff)
-    return close[0] if close else None
+    lowered = {one.lower(): one for one in sorted(known)}
+    close = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=cutoff)
+    return lowered[close[0]] if close else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
