@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.lab_slot import spare_lab
 from tests.real_servers import Bucket, Postgres, Sqs, Valkey
 
 from towline_runtime.migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from towline.lab.host import Lab, LabHost
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -78,3 +81,17 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     """A real S3 server that tests share, each with a prefix of its own."""
     with Bucket(tmp_path_factory.mktemp("bucket")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def lab(checkout_name: str) -> Iterator[Lab]:
+    """A lab of this run's own, empty at first; tests that use its hosts reset them before and leave them on."""
+    with spare_lab(checkout_name) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def lab_hosts(lab: Lab) -> tuple[LabHost, LabHost]:
+    """Two Debian hosts that tests share: names, addresses and ports stay, whatever is reset."""
+    first, second = lab.up(2)
+    return first, second

