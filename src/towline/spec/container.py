@@ -38,6 +38,7 @@ class Container:
     `published` are the ports on the machine by container port. `command` and `entrypoint` are None when not written.
     `aliases` are the further names under which others reach it. `needs` are its `depends_on` with their condition.
     `beyond` are features that only a container has: privileged, devices, host network, secrets, configs.
+    `probe` is the healthcheck's test, `("NONE",)` where it is switched off. `cpus` counts cores: 0.5 is half of one.
     `doubts` are the keys whose value is not known, since a mistake in the files hides it.
     """
 
@@ -52,11 +53,13 @@ class Container:
     expose: tuple[int, ...] = ()
     needs: dict[str, str] = field(default_factory=dict)
     health: str | None = field(default=None, repr=False)
+    probe: tuple[str, ...] = field(default=(), repr=False)
     stop_within: float | None = None
     stop_signal: str | None = None
     restart: str | None = None
     replicas: int | None = None
     memory: int | None = None
+    cpus: float | None = None
     mounts: tuple[Mount, ...] = ()
     aliases: tuple[str, ...] = ()
     working_dir: str | None = None
@@ -69,6 +72,7 @@ def container_of(name: str, raw: dict[str, Any], line: int | None) -> Container:
     """The Container that Compose's JSON `raw` describes."""
     limits = ((raw.get("deploy") or {}).get("resources") or {}).get("limits") or {}
     memory = limits.get("memory") or raw.get("mem_limit")
+    cpus = limits.get("cpus") or raw.get("cpus")
     grace = raw.get("stop_grace_period")
     ports = [port for port in raw.get("ports") or () if port.get("protocol", "tcp") == "tcp"]
     return Container(
@@ -83,11 +87,13 @@ def container_of(name: str, raw: dict[str, Any], line: int | None) -> Container:
         expose=tuple(_exposed(raw.get("expose") or ())),
         needs={other: str(need.get("condition")) for other, need in (raw.get("depends_on") or {}).items()},
         health=_health(raw.get("healthcheck") or {}),
+        probe=_probe(raw.get("healthcheck") or {}),
         stop_within=None if grace is None else seconds(grace),
         stop_signal=raw.get("stop_signal"),
         restart=raw.get("restart"),
         replicas=_replicas(raw),
         memory=None if not memory else byte_count(str(memory)),
+        cpus=None if not cpus else float(cpus),
         mounts=tuple(_mounts(raw)),
         aliases=tuple(_aliases(raw)),
         working_dir=raw.get("working_dir"),
@@ -128,6 +134,13 @@ def _health(raw: dict[str, Any]) -> str | None:
     if raw.get("disable") or not test or test == ["NONE"]:
         return None
     return " ".join(str(word) for word in test) if isinstance(test, list) else str(test)
+
+
+def _probe(raw: dict[str, Any]) -> tuple[str, ...]:
+    test = raw.get("test") or ()
+    if raw.get("disable") or (isinstance(test, list) and test[:1] == ["NONE"]):
+        return ("NONE",)
+    return tuple(str(word) for word in test) if isinstance(test, list) else ("CMD-SHELL", str(test)) if test else ()
 
 
 def _replicas(raw: dict[str, Any]) -> int | None:

@@ -29,7 +29,8 @@ class Recipe:
     """What one stage ends up with. `entrypoint` and `command` are argument lists, shell form already wrapped.
 
     `entry_is_shell`: the entrypoint was written in shell form, which takes no arguments. `base` is the image below, as
-    written: its variables stay variables. Whatever may hold the value of one is left out of the repr.
+    written: its variables stay variables. Whatever may hold the value of one is left out of the repr. `copies` are what
+    it takes from the build context, in order: each path as written, and where it goes.
     """
 
     base: str | None = None
@@ -40,6 +41,7 @@ class Recipe:
     ports: tuple[int, ...] = ()
     workdir: str | None = field(default=None, repr=False)
     stop_signal: str | None = field(default=None, repr=False)
+    copies: tuple[tuple[str, str], ...] = ()
 
 
 def read_dockerfile(content: bytes, *, stage: str | None = None, args: Mapping[str, Secret] | None = None) -> Recipe:
@@ -97,6 +99,7 @@ class _Stage:
         self.variables: dict[str, str] = {}
         self.arguments: dict[str, str] = {}
         self.ports: list[int] = []
+        self.copies: list[tuple[str, str]] = []
         self.workdir: str | None = None
         self.stop_signal: str | None = None
 
@@ -109,7 +112,7 @@ class _Stage:
         made = cls(image if below is None else below.base, outside, given)
         if below is not None:
             made.entrypoint, made.command, made.entry_is_shell = below.entrypoint, below.command, below.entry_is_shell
-            made.variables, made.ports = dict(below.variables), list(below.ports)
+            made.variables, made.ports, made.copies = dict(below.variables), list(below.ports), list(below.copies)
             made.workdir, made.stop_signal, made.shell = below.workdir, below.stop_signal, below.shell
         return made
 
@@ -156,6 +159,17 @@ class _Stage:
         folder = _expanded(value, self.scope).strip("\"'")
         self.workdir = folder if folder.startswith("/") else f"{self.workdir or ''}/{folder}"
 
+    def take_copy(self, value: str) -> None:
+        """What comes from another stage or image is none of the context's, nor is the body of a here-document."""
+        words = [word for word in value.split() if not word.startswith("--")]
+        words = list(_exec_form(" ".join(words)) or words)
+        elsewhere = any(word.startswith("--from") for word in value.split())
+        if elsewhere or len(words) < 2 or any("://" in word for word in words):
+            return
+        *sources, target = (_expanded(word, self.scope) for word in words)
+        place = target if target.startswith("/") else f"{self.workdir or ''}/{target}"
+        self.copies += [(source, place) for source in sources]
+
     def take_stopsignal(self, value: str) -> None:
         self.stop_signal = _expanded(value, self.scope)
 
@@ -176,13 +190,16 @@ class _Stage:
             ports=tuple(self.ports),
             workdir=self.workdir,
             stop_signal=self.stop_signal,
+            copies=tuple(self.copies),
         )
 
 
 _HANDLERS: dict[str, Callable[[_Stage, str], None]] = {
     "ENV": _Stage.take_env,
     "ARG": _Stage.take_arg,
+    "ADD": _Stage.take_copy,
     "CMD": _Stage.take_cmd,
+    "COPY": _Stage.take_copy,
     "ENTRYPOINT": _Stage.take_entrypoint,
     "SHELL": _Stage.take_shell,
     "EXPOSE": _Stage.take_expose,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
+from towline.spec.container import Mount
 from towline.spec.dockerfile import Recipe, read_dockerfile
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ _LOCKS = (
 class Ground:
     """What is there for one service. `recipe` is empty when its Dockerfile is not there.
 
-    `folder` tells of the one that the page names with `cwd:`; `locks` are in it, else in the build context.
+    `folder` tells of the one that the page names with `cwd:`; `locks` are in it, else in the build context. `copied`
+    are the folders (bind) and files (file) of the context that the image has as they are, with their place in it;
+    what goes elsewhere than where its process starts is only a part of what is built (part).
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -50,6 +54,7 @@ class Ground:
     dockerfile_exists: bool = True
     locks: tuple[Path, ...] = ()
     folder: Literal["there", "absent", "outside"] = "there"
+    copied: tuple[Mount, ...] = ()
 
 
 def look(compose: ComposeConfig, page: Page) -> dict[str, Ground]:
@@ -71,6 +76,7 @@ def _look_at(container: Container, cwd: str | None, root: Path) -> Ground:
         dockerfile_exists=recipe is not None,
         locks=_locks(folder),
         folder=_told(folder, around),
+        copied=_copied(recipe, around) if recipe is not None else (),
     )
 
 
@@ -83,6 +89,20 @@ def _recipe(build: Build) -> Recipe | None:
     except OSError:
         return None
     return read_dockerfile(content, stage=build.stage, args=build.args)
+
+
+def _copied(recipe: Recipe, context: Path) -> tuple[Mount, ...]:
+    """A folder's contents go to the place that COPY names, a file into it where that ends in a slash or is a folder."""
+    found, home = {}, PurePosixPath(recipe.workdir or "/")
+    for source, place in recipe.copies:
+        path = (context / source).resolve()
+        if not path.is_relative_to(context.resolve()) or not path.exists():
+            continue
+        into = path.is_file() and (place.endswith(("/", "/.")) or len(PurePosixPath(place).parts) <= 1)
+        target = PurePosixPath(place) / path.name if into else PurePosixPath(place)
+        kind = ("bind" if path.is_dir() else "file") if target.is_relative_to(home) else "part"
+        found[str(target)] = Mount(kind, str(path), str(target), read_only=True)
+    return tuple(found.values())
 
 
 def _told(folder: Path, around: Path) -> Literal["there", "absent", "outside"]:

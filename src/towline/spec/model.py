@@ -90,6 +90,8 @@ class Service:
     memory: int | None
     volumes: tuple[str, ...]
     line: int | None = None
+    most: int | None = None
+    """How many copies there may be where a site scales by itself; None where `replicas` is all."""
 
 
 @dataclass(frozen=True)

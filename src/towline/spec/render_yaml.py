@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from towline.spec.guess.model import Guess
 from towline.spec.guess.platforms import Runtime, dockerfile, moved, site_dockerfile, text_at
-from towline.spec.guess.render_values import Reading, dicts, variables
+from towline.spec.guess.render_values import Reading, dicts, in_shell, start_line, variables
 from towline.spec.write_compose import Translated, literal
 
 if TYPE_CHECKING:
@@ -136,8 +136,9 @@ def _service(reading: Reading, name: str, raw: dict[str, Any]) -> None:
         return
     reading.guess(name, "kind", kind, f"`type: {text_at(raw, 'type')}` in {reading.source.place}")
     _facts(reading, name, raw, kind)
+    kept = raw.get("disk") if isinstance(raw.get("disk"), dict) else {}
     for key, sentence in _NOT_SAID.items():
-        if raw.get(key):
+        if raw.get(key) and not (key == "disk" and text_at(kept, "name").endswith("-single")):
             reading.tell("not-written", f"`{name}`: {sentence}")
 
 
@@ -160,9 +161,11 @@ def _facts(reading: Reading, name: str, raw: dict[str, Any], kind: str) -> None:
         reading.guess(name, "scale", copies, "numInstances")
     disk = raw.get("disk") if isinstance(raw.get("disk"), dict) else {}
     mount = text_at(disk, "mountPath")
-    if re.fullmatch(r"/[\w./-]+", mount):
+    if text_at(disk, "name").endswith("-single"):
+        reading.guess(name, "single", True, "its disk is there so that the old one stops first")  # noqa: FBT003
+    elif re.fullmatch(r"/[\w./-]+", mount):
         body["volumes"] = [f"{name}-data:{mount}"]
-    _released(reading, name, text_at(raw, "preDeployCommand"), kind)
+    _released(reading, name, in_shell(text_at(raw, "preDeployCommand")), kind)
 
 
 def _released(reading: Reading, name: str, line: str, kind: str) -> None:
@@ -180,7 +183,7 @@ def _made_of(reading: Reading, name: str, raw: dict[str, Any], runtime: str) -> 
     """Image, Dockerfile, or the Dockerfile that the platform's own builder amounts to."""
     image = raw.get("image") if isinstance(raw.get("image"), dict) else {}
     root = _folder(text_at(raw, "rootDir"))
-    start, cwd = moved(text_at(raw, "startCommand") or text_at(raw, "dockerCommand"))
+    start, cwd = moved(start_line(raw)[0])
     if text_at(image, "url") or runtime == "image":
         body: dict[str, Any] = {"image": literal(text_at(image, "url") or "scratch")}
         return {**body, **({"command": ["/bin/sh", "-c", literal(start)]} if start else {})}

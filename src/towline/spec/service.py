@@ -90,6 +90,7 @@ def service_of(parts: Parts, services: Holds[str]) -> Service:
         memory=entry.memory or container.memory,
         volumes=tuple(_volume(mount) for mount in container.mounts if mount.kind != "tmpfs"),
         line=container.line,
+        most=entry.scale.max,
     )
 
 

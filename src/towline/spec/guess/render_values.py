@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from towline.core.errors import Finding
     from towline.spec.guess.model import Confidence
     from towline.spec.source import Source
+
+_SCHEMED = re.compile(
+    r'^export (?P<all>[A-Za-z_]\w*="http://\$[A-Za-z_]\w*"(?: [A-Za-z_]\w*="http://\$[A-Za-z_]\w*")*); '
+)
+_NAMED = re.compile(r"(?:^| )(\w+)=")
+_OWN_ADDRESS = "RENDER_EXTERNAL_URL"
+"""The variable in which the platform tells every web service its own public address."""
 
 _PORT = 10000
 """What the platform gives a service as PORT when the file does not say."""
@@ -51,6 +59,27 @@ def dicts(value: Any) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
+def in_shell(line: str) -> str:
+    """What a line gives to a shell, where that is all it does: `/bin/sh -c 'npm start'`."""
+    if not line.startswith(("/bin/sh -c ", "sh -c ")):
+        return line
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return line
+    return words[2] if len(words) == 3 else line
+
+
+def start_line(raw: dict[str, Any]) -> tuple[str, frozenset[str]]:
+    """The line that starts a service, and the variables that it puts `http://` before: a render.yaml cannot put texts
+    together, so that a command does it (`export API_URL="http://$API_URL"; npm start`)."""
+    line = in_shell(text_at(raw, "startCommand") or text_at(raw, "dockerCommand"))
+    match = _SCHEMED.match(line)
+    rest = line[match.end() :] if match else line
+    schemed = frozenset(_NAMED.findall(match["all"])) if match else frozenset()
+    return re.sub(r"^(cd \S+ && )?exec ", r"\1", rest), schemed
+
+
 def variables(reading: Reading, name: str, raw: dict[str, Any], groups: dict[str, list[dict[str, Any]]]) -> None:
     """The variables of a service, and with them its ports and what it waits for."""
     entries = []
@@ -60,11 +89,13 @@ def variables(reading: Reading, name: str, raw: dict[str, Any], groups: dict[str
     environment: dict[str, str] = {}
     unknown: list[str] = []
     needed: set[str] = set()
+    schemed = start_line(raw)[1]
     for one in entries:
         key = text_at(one, "key")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
             continue
-        value = _value(reading, one, needed)
+        value = _public(reading, name, one) or _value(reading, one, needed)
+        value = f"http://{value}" if value and key in schemed else value
         if value is None:
             unknown.append(key)
             reading.notes[name, "environment", key] = "not in the file: write it in .env"
@@ -79,6 +110,22 @@ def variables(reading: Reading, name: str, raw: dict[str, Any], groups: dict[str
     if unknown:
         sentence = f"`{name}` needs a value of {', '.join(unknown[:8])}, which {reading.source.place} does not hold"
         reading.tell("needs-value", sentence, "write `NAME=value` in .env")
+
+
+def _public(reading: Reading, name: str, one: dict[str, Any]) -> str | None:
+    """The public address of another service, by reference; on the author's machine it is the published port."""
+    source = one.get("fromService")
+    if not isinstance(source, dict) or text_at(source, "envVarKey") != _OWN_ADDRESS:
+        return None
+    written = text_at(source, "name")
+    target = next((other for other, raw in reading.raw.items() if text_at(raw, "name") == written), None)
+    if target is None:
+        return None
+    reason = f"the public address of {target}"
+    reading.told.append(Guess(("bind", name, text_at(one, "key")), f"{target}.url", reason, "sure"))
+    entries = dicts(reading.raw[target].get("envVars"))
+    port = next((text_at(other, "value") for other in entries if other.get("key") == "PORT"), "")
+    return f"http://localhost:{_port_of(port)}"
 
 
 def _copied_addresses(reading: Reading, name: str, environment: dict[str, str]) -> None:

@@ -1,0 +1,1 @@
+"""Analyses what the API hands over."""
