@@ -30,7 +30,7 @@ format: $(VENV)/.dev ## put every file into the one format
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 bench: $(VENV)/.dev ## BENCH=NAME, one of the files in benchmarks/: measure against a peer in the same run
-	@$(VENV)/bin/python benchmarks/$(BENCH).py
+	@$(VENV)/bin/python benchmarks/$(subst -,_,$(BENCH)).py
 
 docs: $(VENV)/.dev ## print the reference pages from the models
 	@$(VENV)/bin/python -m towline.cli.reference docs/reference

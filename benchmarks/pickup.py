@@ -36,6 +36,7 @@ from towline_runtime.outbox import Nudge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 EACH, SECONDS, IDLE = 0.01, 12.0, 10.0
 WARM = 100
@@ -64,10 +65,15 @@ def role(name: str, environment: Mapping[str, str]) -> Iterator[subprocess.Popen
             process.kill()
 
 
-@contextmanager
-def worker(environment: Mapping[str, str], ran: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(environment: Mapping[str, str], ran: Path, *more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A worker process that has begun to work and notes starts in `ran`, ended with SIGKILL if it still runs."""
-    argv = [sys.executable, "-m", "towline_runtime", "worker", "job_sides.timed:jobs", *more]
+    return worker_of("job_sides.timed:jobs", environment, ran, *more)
+
+
+@contextmanager
+def worker_of(jobs: str, environment: Mapping[str, str], ran: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The same with jobs of one's own."""
+    argv = [sys.executable, "-m", "towline_runtime", "worker", jobs, *more]
     inherited = os.environ | {"RAN": str(ran), "PYTHONPATH": str(HERE)} | dict(environment)
     with (
         tempfile.NamedTemporaryFile(prefix="worker-") as log,

@@ -1,4 +1,4 @@
-"""BullMQ's no-op job in Python, in the peers' environment: `-m job_sides.with_bullmq fill NUMBER`, or `work`."""
+"""BullMQ's no-op job in Python, in the peers' environment: `-m job_sides.with_bullmq fill|drip NUMBER`, or `work`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ async def fill(number: int) -> None:
     await queue.close()
 
 
+async def drip(number: int) -> None:
+    """Add jobs one by one, evenly over SECONDS."""
+    queue = Queue("noop", {"connection": URL})
+    for _ in range(number):
+        await queue.add("noop", {})
+        await asyncio.sleep(float(os.environ["SECONDS"]) / number)
+    await queue.close()
+
+
 async def work() -> None:
     """Fifty at once."""
     from job_sides.ran import ran
@@ -38,4 +47,4 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(work() if sys.argv[1] == "work" else fill(int(sys.argv[2])))
+    uvloop.run(work() if sys.argv[1] == "work" else {"fill": fill, "drip": drip}[sys.argv[1]](int(sys.argv[2])))

@@ -94,17 +94,17 @@ def test_the_relay_looks_at_the_database_also_while_nothing_happens() -> None:
 
 
 def test_idle_workers_pay_by_the_command() -> None:
-    """A worker that only waits asks Upstash 525,600 times a month: each copy of it."""
+    """A worker that only waits asks Upstash 525,600 times a month, each copy of it, and its sweeper 262,800 times."""
     choice = Choice(
         (bought("gen", "render/service/starter", copies=2), bought("queue", "upstash/redis/payg", place=None))
     )
     asked, _ = month("users: 0", choice)
     queue = next(one for one in asked if one.owner == "queue")
-    assert queue.month["commands"] == 2 * 525_600
+    assert queue.month["commands"] == 2 * 525_600 + 262_800
     line = next(
         one for one in bill_of(shop(), usage("users: 0"), choice, catalog()).lines if one.line.meter == "commands"
     )
-    assert line.line.counted.amount == Decimal("2.10")
+    assert line.line.counted.amount == Decimal("2.63")
 
 
 def test_a_counted_meter_without_a_price_makes_a_lower_bound() -> None:
@@ -130,7 +130,7 @@ def test_tax_is_apart() -> None:
 
 def test_a_shared_account_is_paid_once() -> None:
     """Three services of one provider need one account, and its allowance is there once."""
-    bill = bill_of(shop(), usage("users: 0\njobs: {look: 0}"), hybrid(), catalog())
+    bill = bill_of(shop(), usage("users: 0\njobs: {look: 0, doorbell: bullmq}"), hybrid(), catalog())
     assert [one.line.meter for one in bill.lines if one.owner == "render account"] == ["fee"]
 
 

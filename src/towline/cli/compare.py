@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from towline.cli.options import HERE, AsJson, Project
+from towline.cli.options import HERE, AsJson, Day, OwnOffers, Project, UsageFile
 from towline.cli.show import Screen
 
 if TYPE_CHECKING:
@@ -17,14 +17,9 @@ if TYPE_CHECKING:
     from towline.planner.compare import Comparison
     from towline.planner.sweep import Point
 
-UsageFile = Annotated[Path | None, typer.Option("--usage", help="How much it is used; else usage.yaml.")]
-OwnOffers = Annotated[Path | None, typer.Option("--offers", help="Your own offers; else towline-offers.toml.")]
 Shown = Annotated[list[str] | None, typer.Option("--show", help="A shape to show in full.")]
 Sweep = Annotated[str | None, typer.Option("--sweep", help="Over a range of users: users=10..5000.")]
 Page = Annotated[Path | None, typer.Option("--html", help="Write it as one self-contained page.")]
-Day = Annotated[
-    datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="Judge ages as of this day, not today.")
-]
 Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of usage.yaml.")]
 
 

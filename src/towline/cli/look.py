@@ -1,4 +1,4 @@
-"""Commands that only read: check, plan, status, logs, verify, exec, history."""
+"""Commands that only read: check, status, logs, verify, exec, history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from towline.cli.show import Screen
 from towline.core.errors import UsageError
 from towline.core.units import show_bytes, show_seconds
 from towline.ops import inspect
-from towline.ops.workspace import open_workspace, survey
+from towline.ops.hosts import open_target
+from towline.ops.workspace import Workspace, open_workspace, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this family."""
-    for command in (check, plan, status, logs, verify, history):
+    for command in (check, status, logs, verify, history):
         app.command()(command)
     app.command(name="exec", context_settings={"ignore_unknown_options": True})(execute)
 
@@ -59,32 +60,6 @@ def _subject(seen: Survey, target: str) -> str:
     return f"{view.app.name} on {target}: {len(view.app.services)} services, {len(view.app.stores)} stores"
 
 
-def plan(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
-    """Show what `up` would do, step by step, and change nothing. Exit status 0 nothing to do, 10 changes.
-
-    What would be in its way is told on stderr.
-    """
-    from towline.core.errors import Findings
-    from towline.ops.deploy import prepare
-    from towline.ops.preflight import report
-    from towline.steps.show import plan_json, plan_lines
-
-    screen = Screen(as_json)
-    seen = survey(project, target, screen.listener)
-    found = report(seen)
-    if seen.reading.mistaken:
-        raise Findings(found)
-    workspace = seen.workspace()
-    screen.findings(found)
-    prepared = prepare(workspace)
-    if as_json:
-        screen.json(plan_json(prepared.plan))
-    else:
-        for line in plan_lines(prepared.plan):
-            screen.answer.print(escape(line))
-    raise typer.Exit(0 if prepared.plan.empty else 10)
-
-
 def status(
     names: Services = None,
     project: Project = HERE,
@@ -93,14 +68,16 @@ def status(
 ) -> None:
     """What runs, how it is, and how much memory it takes."""
     screen = Screen(as_json)
-    workspace = open_workspace(project, target, screen.listener)
+    workspace = open_target(project, target, screen.listener)
     found = inspect.status(workspace, tuple(names or ()))
-    urls = inspect.addresses_for_people(workspace)
+    urls = workspace.public_urls()
     if as_json:
         screen.json({"addresses": urls, "instances": [vars(one) for one in found]})
         return
+    local = isinstance(workspace, Workspace)
     if not found:
-        screen.talk.print(f"Nothing of {escape(workspace.app.name)} runs.\n\nhint: towline up")
+        begin = "towline up" if local else f"towline deploy {target}"
+        screen.talk.print(f"Nothing of {escape(workspace.app.name)} runs.\n\nhint: {begin}")
         return
     rows = [
         (
@@ -111,7 +88,7 @@ def status(
             show_seconds(one.uptime) if one.pid else "-",
             show_bytes(one.memory) if one.memory else "-",
             str(one.restarts),
-            urls.get(one.service, f"127.0.0.1:{one.port}" if one.port else ""),
+            urls.get(one.service, f"{'127.0.0.1' if local else ''}:{one.port}" if one.port else ""),
         )
         for one in found
     ]
@@ -131,17 +108,18 @@ def logs(
 ) -> None:
     """What the processes printed, with the name of each before its lines. With --json one object a line."""
     screen = Screen(as_json)
-    workspace = open_workspace(project, target, screen.listener)
+    workspace = open_target(project, target, screen.listener)
     stream_logs(screen, inspect.logs(workspace, tuple(names or ()), lines, follow=follow))
 
 
 def verify(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Prove from outside that everything works: processes, stores, front door, one real job, nothing open."""
     from towline.ops.verify import verify as look
+    from towline.ops.verify_hosts import verify_hosts
 
     screen = Screen(as_json)
-    workspace = open_workspace(project, target, screen.listener)
-    verdict = look(workspace)
+    workspace = open_target(project, target, screen.listener)
+    verdict = look(workspace) if isinstance(workspace, Workspace) else verify_hosts(workspace)
     screen.verdict(verdict)
     if not verdict.ok:
         raise typer.Exit(5)
@@ -179,7 +157,7 @@ def _refuse_missing(program: str, folder: Path, path: str) -> None:
 def history(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Every release and what became of it."""
     screen = Screen(as_json)
-    runs = inspect.history(open_workspace(project, target, screen.listener))
+    runs = inspect.history(open_target(project, target, screen.listener))
     if as_json:
         screen.json([{"run": one.name, "intent": one.plan.intent, "outcome": one.outcome} for one in runs])
         return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from towline.core.errors import UsageError
 
 Project = Annotated[
     Path,
@@ -15,5 +18,26 @@ Target = Annotated[str, typer.Option("--target", "-t", help="Which target of tow
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Services = Annotated[list[str] | None, typer.Argument(help="Services or stores; all when none is named.")]
 
+UsageFile = Annotated[Path | None, typer.Option("--usage", help="How much it is used; else usage.yaml.")]
+OwnOffers = Annotated[Path | None, typer.Option("--offers", help="Your own offers; else towline-offers.toml.")]
+Day = Annotated[
+    datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="Judge ages as of this day, not today.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting for this run: VERSION=1.4.2. No secret."),
+]
+
 HERE = Path()
 LAPTOP = "laptop"
+
+
+def told_in(words: list[str]) -> dict[str, str]:
+    """The settings in `--set NAME=VALUE`. Raises UsageError for a word that is none."""
+    told = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise UsageError(f"`{word}` is no NAME=VALUE", hint="write for example --set VERSION=1.4.2")
+        told[name] = value
+    return told

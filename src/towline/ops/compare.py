@@ -11,6 +11,7 @@ from towline.core.errors import Findings, UsageError
 from towline.planner.compare import Scene
 from towline.planner.target import shape_of_target
 from towline.planner.usage_file import USAGE_FILE, Known, read_usage
+from towline.spec.codes import TO_RUN_HERE
 from towline.spec.nearest import did_you_mean
 from towline.spec.read import read_with_mistakes
 from towline.spec.resolve import known_targets, target_of
@@ -27,22 +28,6 @@ if TYPE_CHECKING:
     from towline.spec.model import App
 
 
-TO_RUN_HERE = frozenset(
-    {
-        "missing-env-file",
-        "no-command",
-        "no-context",
-        "no-dockerfile",
-        "no-folder",
-        "no-local-server",
-        "no-verify-file",
-        "no-verify-token",
-        "sqs-on-local",
-    }
-)
-"""Findings about what an app lacks to run on a laptop: it can be priced elsewhere all the same."""
-
-
 @dataclass(frozen=True)
 class Asked:
     """Everything that a comparison is made from."""
@@ -57,14 +42,19 @@ def asked(project: Path, usage: Path | None, offers: Path | None, today: date) -
         raise UsageError(f"there is no folder {project}", hint="ls")
     app, page = _app(project)
     catalog = read_catalog(own_file(project, offers))
-    parts = tuple(one.name for one in app.services), tuple(one.name for one in app.stores)
-    sites = tuple(dict.fromkeys(site for one in known_targets(page.page).values() for site in one.sites))
-    found = read_usage(_usage_file(project, usage), Known(*parts, sites), catalog)
+    found = read_usage(usage_file(project, usage), known_of(app, page), catalog)
     own = _own_targets(app, page, catalog)
     return Asked(Scene(app, catalog, read_latency(catalog.regions), today, own), found)
 
 
-def _usage_file(project: Path, named: Path | None) -> Path | None:
+def known_of(app: App, page: ReadPage) -> Known:
+    """What the names in usage.yaml may be of."""
+    sites = tuple(dict.fromkeys(site for one in known_targets(page.page).values() for site in one.sites))
+    return Known(tuple(one.name for one in app.services), tuple(one.name for one in app.stores), sites)
+
+
+def usage_file(project: Path, named: Path | None) -> Path | None:
+    """The file that is named, else usage.yaml where there is one. Raises UsageError for one that does not exist."""
     if named is not None and not named.is_file():
         raise UsageError(f"There is no file {named}", hint=f"name one that exists, or write {USAGE_FILE}")
     beside = project / USAGE_FILE

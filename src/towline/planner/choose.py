@@ -173,7 +173,7 @@ def judge(world: World, choice: Choice) -> Judged:
         if not one.offer.rules:
             continue
         holds = tuple(name for purchase in one.purchases for name in purchase.holds)
-        hard, risks = sizing.hard_breaches(world.app, world.usage, one.offer, holds, one.month)
+        hard, risks = sizing.hard_breaches(world.app, world.usage, one.offer, holds, one.month, world.today)
         refused += [f"{one.owner} ({found.offer}): {found.sentence}" for found in hard]
         soft += risks
     return Judged(priced(asked, links, world.usage, world.catalog), tuple(refused), tuple(soft))

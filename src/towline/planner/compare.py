@@ -7,6 +7,7 @@ from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
 
+from towline.catalog.pricing import exchange
 from towline.core.units import Money, show_seconds
 from towline.planner.choose import Chosen, cheapest
 from towline.planner.cost import MONTH_HOURS, inputs_of
@@ -109,14 +110,19 @@ def _rank(one: Verdict) -> tuple[bool, bool, bool, bool, Decimal, float, str]:
 
 def verdict(scene: Scene, usage: Usage, shape: Shape, slots: Sequence[Slot] | None = None) -> Verdict:
     """One shape at its cheapest, and which wishes it misses; `slots` where a target gives them."""
-    world = World.of(scene.app, usage, scene.catalog)
+    return judged(scene, World.of(scene.app, usage, scene.catalog, scene.today), shape, slots)
+
+
+def judged(scene: Scene, world: World, shape: Shape, slots: Sequence[Slot] | None = None) -> Verdict:
+    """The same in a world of one's own, whose app is that of the scene."""
+    usage = world.usage
     if shape.panel is not None and shape.panel not in scene.catalog.offers:
         return _unplaced(shape, Chosen(None, None, (f"there is no offer {shape.panel}",)))
     chosen = cheapest(world, shape, slots)
     if chosen.choice is None or chosen.bill is None:
         return _unplaced(shape, chosen)
     held = carries(world, chosen.choice)
-    ground = Ground(chosen.choice, usage, scene.table, scene.catalog)
+    ground = Ground(chosen.choice, usage, scene.table, scene.catalog, at_home=world.here is not None)
     crossing = {
         frozenset({one.start, one.end})
         for one in chosen.bill.links
@@ -128,7 +134,7 @@ def verdict(scene: Scene, usage: Usage, shape: Shape, slots: Sequence[Slot] | No
         estimate(scene.app, ground, held.worker),
         held,
         losses(world, shape, chosen.choice),
-        risks(shape, chosen, scene.today),
+        risks(shape, chosen, held, scene.today),
         effort(chosen.choice, len(crossing)),
         _in_stock(world, shape, chosen, slots),
     )
@@ -151,17 +157,19 @@ def _total(chosen: Chosen) -> Money | None:
     return chosen.bill.total if chosen.bill is not None else None
 
 
+ONLY_HERE = "only this machine reaches it"
+
+
 def _unmet(scene: Scene, usage: Usage, one: Verdict) -> tuple[str, ...]:
     """The wishes that a placement misses, each with its numbers."""
     wishes, bill = usage.wishes, one.chosen.bill
     found = []
     if one.shape.name == "laptop":
-        found.append("only this machine reaches it")
+        found.append(ONLY_HERE)
     if one.shape.exposed:
         found.append("a private store would be reachable from the internet")
-    if wishes.budget is not None and bill is not None and bill.total.amount > wishes.budget.amount:
-        over = bill.total - wishes.budget
-        found.append(f"{bill.total} is {over} over the budget of {wishes.budget}")
+    if bill is not None:
+        found += _over_budget(scene, usage, one.shape, bill.total)
     found += _too_rarely_there(usage, one)
     way = one.estimate.way("request")
     most = 1000 * float(wishes.api_latency)
@@ -170,6 +178,13 @@ def _unmet(scene: Scene, usage: Usage, one: Verdict) -> tuple[str, ...]:
     if wishes.backups and (why := _not_backed_up(scene, usage, one)):
         found.append(why)
     return tuple(found)
+
+
+def _over_budget(scene: Scene, usage: Usage, shape: Shape, total: Money) -> list[str]:
+    """What the usage and the target itself say that it may cost, where it costs more."""
+    own = exchange(shape.budget, usage.currency, scene.catalog.rates) if shape.budget is not None else None
+    limits = dict.fromkeys(one for one in (usage.wishes.budget, own) if one is not None)
+    return [f"{total} is {total - most} over the budget of {most}" for most in limits if most.amount < total.amount]
 
 
 def _too_rarely_there(usage: Usage, one: Verdict) -> list[str]:

@@ -114,7 +114,8 @@ def _held_lines(one: Verdict) -> Iterator[str]:
     if held.worker is not None and held.people is not None:
         yield (
             f"jobs: at most {held.worker.highest:.0f} an hour, {held.worker.at_target:.0f} at the waiting target with "
-            f"{held.copies} copies; ten times today's take {held.worker.copies_for_ten_times}"
+            f"{held.copies} {'copy' if held.copies == 1 else 'copies'}; "
+            f"ten times today's take {held.worker.copies_for_ten_times}"
         )
         yield f"users: {held.people.concurrent} at work at once ({held.people.assumption})"
     yield from (f"headroom of {name}: {times(value)}" for name, value in held.headroom.items())
@@ -128,11 +129,12 @@ def comparison_json(found: Comparison) -> dict[str, object]:
         "recommended": found.recommended.shape.key if found.recommended is not None else None,
         "advice": list(found.advice),
         "inputs": found.inputs,
-        "shapes": [_verdict_json(one) for one in found.verdicts],
+        "shapes": [verdict_json(one) for one in found.verdicts],
     }
 
 
-def _verdict_json(one: Verdict) -> dict[str, object]:
+def verdict_json(one: Verdict) -> dict[str, object]:
+    """Everything of one verdict."""
     bought = one.chosen.choice.purchases if one.chosen.choice is not None else ()
     return {
         "shape": one.shape.key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isinf
 from typing import TYPE_CHECKING
 
 from towline.planner.latency import ROUND_TRIPS, rtt
@@ -61,7 +62,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The ways by name: `page`, `request`, `pickup`, `job`, `whole`; those that the app has."""
+    """The ways by name: `page`, `request`, `query`, `pickup`, `job`, `whole`; those that the app has."""
 
     ways: tuple[Way, ...]
 
@@ -72,19 +73,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Ground:
-    """What estimates are made on."""
+    """What estimates are made on. `at_home`: all of it, and who uses it, is on this machine."""
 
     choice: Choice
     usage: Usage
     table: LatencyTable
     catalog: Catalog
+    at_home: bool = False
 
     def trips(self, start: str | None, end: str | None, count: float, what: str) -> tuple[list[Hop], list[str]]:
         """So many round trips between two parts; `users` is where most users are."""
         if start is None or end is None or not count:
             return [], []
         here, there = self.choice.of(start), self.choice.of(end)
-        if here is not None and here is there:
+        if self.at_home or (here is not None and here is there):
             return [Hop(what, 0.0, 0.0, 0.0, "the same machine")], []
         first = here.region if here is not None else self._users()
         second = there.region if there is not None else self._users()
@@ -102,7 +104,7 @@ class Ground:
 
 def estimate(app: App, ground: Ground, capacity: WorkerCapacity | None) -> Estimate:
     """Every way through `app`; `capacity` gives the wait in the line."""
-    if any(one.offer is None for one in ground.choice.purchases):
+    if any(one.offer is None for one in ground.choice.purchases) and not ground.at_home:
         return Estimate(())
     parts, usage = parts_of(app, ground.usage), ground.usage
     ways = [_way("page", [ground.trips("users", parts.static or parts.web, PAGE_TRIPS, "first page")])]
@@ -120,6 +122,7 @@ def estimate(app: App, ground: Ground, capacity: WorkerCapacity | None) -> Estim
                 ],
             )
         )
+        ways.append(_way("query", [ground.trips(parts.web, parts.database, ROUND_TRIPS["statement"], "one statement")]))
     if parts.worker is not None:
         ways += _of_jobs(app, ground, capacity)
     ways = [one for one in ways if one.hops]
@@ -166,19 +169,23 @@ def _way(name: str, parts: Sequence[tuple[list[Hop], list[str]]]) -> Way:
     return Way(name, tuple(hop for hops, _ in parts for hop in hops), tuple(lost for _, ones in parts for lost in ones))
 
 
+def _plain(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None or isinf(milliseconds) else round(milliseconds, 1)
+
+
 def as_json(found: Estimate) -> Mapping[str, object]:
-    """The ways as plain data: milliseconds."""
+    """The ways as plain data: milliseconds; null where there is no number, or none that ends."""
     return {
         one.name: {
-            "low_ms": round(one.low, 1),
-            "mid_ms": None if one.mid is None else round(one.mid, 1),
-            "high_ms": round(one.high, 1),
+            "low_ms": _plain(one.low),
+            "mid_ms": _plain(one.mid),
+            "high_ms": _plain(one.high),
             "hops": [
                 {
                     "what": hop.what,
-                    "low_ms": round(hop.low, 1),
-                    "mid_ms": hop.mid,
-                    "high_ms": round(hop.high, 1),
+                    "low_ms": _plain(hop.low),
+                    "mid_ms": _plain(hop.mid),
+                    "high_ms": _plain(hop.high),
                     "how": hop.how,
                 }
                 for hop in one.hops

@@ -15,10 +15,11 @@ from towline.planner.traffic import flows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
 
     from towline.catalog.offers import Offer, Region
     from towline.catalog.read import Catalog
-    from towline.planner.purchase import Intake
+    from towline.planner.purchase import Intake, Machine
     from towline.planner.shapes import Shape
     from towline.planner.sizing import Sizes
     from towline.planner.traffic import Flow
@@ -55,22 +56,24 @@ class Slot:
 
 @dataclass(frozen=True)
 class World:
-    """Everything that a choice is made from."""
+    """Everything that a choice is made from. `here` is known only where this very machine is planned for."""
 
     app: App
     usage: Usage
     catalog: Catalog
     sizes: Sizes
     flows: Mapping[Intake, tuple[Flow, ...]]
+    here: Machine | None = None
+    today: date | None = None
 
     @staticmethod
-    def of(app: App, usage: Usage, catalog: Catalog) -> World:
-        """The world of an app and its use."""
+    def of(app: App, usage: Usage, catalog: Catalog, today: date | None = None) -> World:
+        """The world of an app and its use; from `today` on, where rules are to be told with their days."""
         carried: dict[Intake, tuple[Flow, ...]] = {
             "outbox": flows(app, usage, "outbox"),
             "queue": flows(app, usage, "queue"),
         }
-        return World(app, usage, catalog, sizes_of(app, usage), carried)
+        return World(app, usage, catalog, sizes_of(app, usage), carried, today=today)
 
 
 def slots_of(app: App, shape: Shape) -> tuple[tuple[Slot, ...], tuple[str, ...]]:
@@ -105,7 +108,12 @@ def candidates(world: World, shape: Shape, slot: Slot) -> tuple[tuple[Purchase, 
     nearest = min((_distance(world, region) for _, region in offers if region is not None), default=0.0)
     for offer, region in offers:
         far = "" if slot.region or slot.fixed(world.usage) else _too_far(world, region, nearest)
-        reason = _refusal(world, slot, offer, panel) or _misplaced(world, slot, offer, region) or far
+        reason = (
+            _foreign(slot, offer)
+            or _refusal(world, slot, offer, panel)
+            or _misplaced(world, slot, offer, region)
+            or far
+        )
         bought = None if reason else _purchase(world, slot, offer, region, panel)
         reason = reason or _broken_rule(world, bought)
         if reason or bought is None:
@@ -141,6 +149,13 @@ def _offers(world: World, slot: Slot) -> Iterator[Offer]:
         yield offer
 
 
+def _foreign(slot: Slot, offer: Offer) -> str:
+    """Why an offer is not for such a thing at all; only one that the user named can be."""
+    if slot.serves in offer.serves:
+        return ""
+    return f"it is for {', '.join(offer.serves)}, and not for {slot.serves}"
+
+
 def _refusal(world: World, slot: Slot, offer: Offer, panel: Offer | None) -> str:
     app, usage, sizes = world.app, world.usage, world.sizes
     if slot.serves == "server":
@@ -160,7 +175,7 @@ def _broken_rule(world: World, bought: Purchase | None) -> str:
     if not bought.offer.rules:
         return ""
     month = demands_of(world.app, world.usage, Choice((bought,)))[bought.name]
-    hard, _ = sizing.hard_breaches(world.app, world.usage, bought.offer, bought.holds, month)
+    hard, _ = sizing.hard_breaches(world.app, world.usage, bought.offer, bought.holds, month, world.today)
     return hard[0].sentence if hard else ""
 
 

@@ -49,6 +49,14 @@ class Purchase:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """The machine that Towline runs on, for a target that is placed there: bytes of memory for the app, processors."""
+
+    memory: int
+    cpus: int
+
+
+@dataclass(frozen=True)
 class Choice:
     """Everything that an app needs, bought; the purchases are in the order of the app."""
 

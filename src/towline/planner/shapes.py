@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from towline.core.units import Money
     from towline.planner.purchase import Intake
     from towline.spec.model import ShapeName
 
@@ -31,7 +32,7 @@ class Shape:
     """One way to place an app. `homes` maps each kind of service and store to the homes that it may have.
 
     An empty tuple of homes cannot hold that kind. `panel` is the offer of a panel on the server; `exposed` says that
-    a private store is reached from the internet.
+    a private store is reached from the internet. `budget` is what a target of the user's own may cost in a month.
     """
 
     name: ShapeName
@@ -41,6 +42,7 @@ class Shape:
     intake: Intake = "queue"
     panel: str | None = None
     exposed: bool = False
+    budget: Money | None = None
 
 
 def _all(home: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

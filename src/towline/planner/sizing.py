@@ -26,10 +26,12 @@ from towline.planner.traffic import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import date
 
     from towline.catalog.offers import Offer
     from towline.catalog.rules import Breach
     from towline.planner.capacity import ConnectionBudget, MemoryFit
+    from towline.planner.purchase import Machine
     from towline.planner.usage import Usage
     from towline.spec.model import App, Service, Store
 
@@ -54,6 +56,9 @@ MOST_AT_ONCE = 10_000
 
 SOFT = frozenset({"scales-to-zero", "no-backups"})
 """Rules that make a risk and not a refusal."""
+
+OWN_CONNECTIONS, RESERVED = 100, 3
+"""What PostgreSQL allows unless `max_connections` says otherwise, and what it keeps of these for its superuser."""
 
 POOL = 5
 """Database connections of a copy of a service where the usage does not say."""
@@ -107,12 +112,18 @@ def sizes_of(app: App, usage: Usage) -> Sizes:
 
 def memory_of(usage: Usage, part: Service | Store) -> Decimal:
     """GB that one copy of a service or store takes."""
-    own = usage.memory.get(part.name)
-    if own is not None:
-        return own
-    limit = getattr(part, "memory", None)
-    if limit:
-        return Decimal(int(limit)) / GB
+    known = known_memory(usage, part.name, getattr(part, "memory", None))
+    return default_memory(usage, part) if known is None else known
+
+
+def known_memory(usage: Usage, name: str, limit: int | None) -> Decimal | None:
+    """GB that a copy takes as the usage says, else as its limit in bytes does; None where neither says."""
+    own = usage.memory.get(name)
+    return own if own is not None else Decimal(limit) / GB if limit else None
+
+
+def default_memory(usage: Usage, part: Service | Store) -> Decimal:
+    """GB of a copy where nobody says, by its kind; an assumption."""
     if part.kind == "redis":
         # A snapshot or rewrite of the log copies what changes meanwhile: twice the data is the common rule.
         return 2 * storage_of(usage, part) + Decimal("0.03")
@@ -122,12 +133,12 @@ def memory_of(usage: Usage, part: Service | Store) -> Decimal:
 
 
 def budget_of(app: App, usage: Usage, sizes: Sizes, offer: Offer | None) -> ConnectionBudget:
-    """The connections that the app opens during a deploy, against what the database allows."""
+    """The connections that the app opens during a deploy, against what the database allows; None is one's own."""
     users = [one for one in app.services if one.kind in {"web", "private", "worker"}]
     pools = [Pool(one.name, sizes.copies[one.name], int(usage.pool.get(one.name, POOL))) for one in users]
-    allowed = None
-    if offer is not None:
-        allowed = offer.limit("pooled-connections") or offer.limit("connections")
+    if offer is None:
+        return connection_budget(pools, OWN_CONNECTIONS, reserved=RESERVED)
+    allowed = offer.limit("pooled-connections") or offer.limit("connections")
     return connection_budget(pools, None if allowed is None or allowed == inf else int(allowed))
 
 
@@ -140,6 +151,12 @@ def server_fit(
     own = panel.limit("own-memory") if panel is not None else None
     there = int((server.limit("memory") or Decimal(0)) * GB)
     return memory_fit([one for one in weights if one.memory], there, panel=int((own or 0) * GB), system=SYSTEM)
+
+
+def machine_fit(app: App, usage: Usage, sizes: Sizes, holds: Iterable[str], machine: Machine) -> MemoryFit:
+    """The same on the machine that Towline runs on: what is left there for the app is known."""
+    weights = [_weight(part, usage, sizes) for part in parts_on(app, holds)]
+    return memory_fit([one for one in weights if one.memory], machine.memory)
 
 
 def parts_on(app: App, holds: Iterable[str]) -> list[Service | Store]:
@@ -249,9 +266,14 @@ def refuse_store(app: App, usage: Usage, sizes: Sizes, store: Store, offer: Offe
 
 
 def hard_breaches(
-    app: App, usage: Usage, offer: Offer, holds: Iterable[str], month: Mapping[str, Decimal]
+    app: App,
+    usage: Usage,
+    offer: Offer,
+    holds: Iterable[str],
+    month: Mapping[str, Decimal],
+    began: date | None = None,
 ) -> tuple[list[Breach], list[Breach]]:
-    """The rules of an offer that this use meets: those that refuse it, and those that are a risk."""
+    """The rules of an offer that this use meets from `began` on: those that refuse it, and those that are a risk."""
     names = set(holds)
     stores = [one for one in app.stores if one.name in names]
     running = [one for one in app.services if one.name in names]
@@ -264,6 +286,7 @@ def hard_breaches(
         keeps_data=bool(stores),
         reached_privately=any(one.kind == "private" for one in running),
         month=month,
+        began=began,
     )
     hard: list[Breach] = []
     soft: list[Breach] = []

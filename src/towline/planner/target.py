@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Finding, Findings, Where
+from towline.core.units import money
 from towline.planner.market import CONTAINER, Slot
 from towline.planner.shapes import BUCKETS, Shape
 
@@ -28,20 +29,27 @@ PANELS = {"coolify": "coolify/panel/own-server", "dokploy": "dokploy/panel/own-s
 
 
 def shape_of_target(app: App, target: Target, catalog: Catalog) -> tuple[Shape, tuple[Slot, ...]]:
-    """The target as it is written. Raises Findings for a site that sells no such thing, or has no such region."""
+    """The target as it is written.
+
+    Raises Findings for a site that sells no such thing, or has no such region, and for a budget that is no money.
+    """
     panel = next((PANELS[one.kind] for one in target.sites if one.kind in PANELS), None)
     intake: Intake = "outbox" if target.shape == "hybrid" else "queue"
-    shape = Shape(target.shape, target.name, f"target {target.name}, as written", {}, intake, panel)
-    slots, findings = [], []
+    slots, findings, budget = [], [], None
+    where = Where("towline.yaml", target.line)
     for site in target.sites:
         try:
             slots += _slots(app, target, site, catalog)
         except ValueError as error:
-            where = Where("towline.yaml", target.line)
             findings.append(Finding("wrong-value", str(error), where, "towline catalog list --json"))
+    try:
+        budget = money(target.budget) if target.budget else None
+    except ValueError as error:
+        findings.append(Finding("wrong-value", f"`budget`: {error}", where, "write for example `budget: $40/month`"))
     if findings:
         raise Findings(tuple(findings))
-    return shape, tuple(slots)
+    title = f"target {target.name}, as written"
+    return Shape(target.shape, target.name, title, {}, intake, panel, budget=budget), tuple(slots)
 
 
 def _slots(app: App, target: Target, site: Site, catalog: Catalog) -> list[Slot]:

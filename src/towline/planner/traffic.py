@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -37,23 +37,41 @@ class Flow:
 
 @dataclass(frozen=True)
 class Doorbell:
-    """How workers learn of jobs: asks in a second and copy while idle, and asks of one job, of which kind."""
+    """How workers learn of jobs: asks in a second while idle, and asks of one job, of which kind.
+
+    `idle` is asked by each copy of a worker, `shared` once for all of them (by the one sweeper that is active).
+    `looks` says that each copy also looks every `jobs.look`.
+    """
 
     name: str
     idle: Decimal
+    shared: Decimal
     per_job: Decimal
     asks: str
+    looks: bool = False
 
+
+_SWEEPS = 1 + Decimal(1) / 10 + Decimal(4) / 60
+"""Statements of a sweeper in a second: leases each second, the outbox each 10 s, four chores each minute."""
 
 DOORBELLS: dict[str, Doorbell] = {
-    "postgres": Doorbell("postgres", Decimal(10), Decimal(3), "statements"),
-    "redis": Doorbell("redis", Decimal(1) / 5, Decimal(4), "commands"),
-    "bullmq": Doorbell("bullmq", Decimal(1) / 5 + Decimal(4) / 30, Decimal(12), "commands"),
-    "sqs": Doorbell("sqs", Decimal(1) / 20, Decimal(3), "requests"),
+    "postgres": Doorbell("postgres", Decimal(1) / 3, _SWEEPS, Decimal(17), "statements", looks=True),
+    "redis": Doorbell("redis", Decimal(1) / 5, Decimal(6) / 60, Decimal(10), "commands"),
+    "bullmq": Doorbell("bullmq", Decimal(2) / 5 + Decimal(1) / 30, Decimal(0), Decimal(7), "commands"),
+    "sqs": Doorbell("sqs", Decimal(1) / 20, Decimal(0), Decimal(3), "requests"),
 }
-"""`redis`: one blocking read each 5 s; a job is added, read, acknowledged, deleted. `sqs`: one long poll each 20 s;
-sent, received, deleted. `postgres`: a look each `jobs.look`; claimed, kept, finished. `bullmq`: the blocking read each
-5 s and the check for stalled jobs each 30 s, about 4 commands; a job is a script that counts as about 12."""
+"""While idle. `redis`: one blocking read each 5 s, and six commands a minute that tidy the streams. `sqs`: one long
+poll each 20 s. `postgres`: a look each `jobs.look`, the sweeper's lease three times in 10 s, a sign of life each 30 s.
+`bullmq`: the blocking read each 5 s with a script after it, and a script that checks for stalled jobs each 30 s; what
+its scripts call is not counted (on paid plans Upstash does not either). What a job asks is that of one that comes
+alone: `redis` and `postgres` look more often after each. `make bench BENCH=idle-commands` measures all of this."""
+
+RELAYED = frozenset({"redis", "sqs"})
+"""Doorbells of ours beside which a relay and a sweeper ask the database."""
+
+_UPKEEP_EACH, _UPKEEP = Decimal(6) / 10, _SWEEPS + Decimal(2) / 3 + Decimal(1) / 30
+"""Statements in a second: two leases of each copy three times in 10 s; of the active ones the sweeps, twice each 3 s
+whether a ring was lost, and a sign of life each 30 s. The relay's looks come besides."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +113,23 @@ def doorbell_of(parts: Parts, usage: Usage) -> Doorbell:
     kind = usage.jobs.doorbell
     if kind == "auto":
         kind = parts.queue.kind if parts.queue is not None else "postgres"
+    return doorbell(kind, usage.jobs.look)
+
+
+def doorbell(kind: str, look: Decimal) -> Doorbell:
+    """The doorbell of that name for workers that look each so many seconds."""
     found = DOORBELLS[kind]
-    if kind == "postgres" and usage.jobs.look:
-        return Doorbell(found.name, 1 / usage.jobs.look, found.per_job, found.asks)
-    return found
+    return replace(found, idle=found.idle + 1 / look) if found.looks and look else found
 
 
-def idle_asks(doorbell: Doorbell, copies: int) -> Decimal:
+def idle_asks(bell: Doorbell, copies: int) -> Decimal:
     """What so many copies of a worker ask in a month without any job."""
-    return doorbell.idle * MONTH_SECONDS * copies
+    return (bell.idle * copies + bell.shared) * MONTH_SECONDS
+
+
+def upkeep(bell: Doorbell, copies: int) -> Decimal:
+    """Statements of a month with which so many copies keep a queue beside the database, without the relay's looks."""
+    return (_UPKEEP_EACH * copies + _UPKEEP) * MONTH_SECONDS if bell.name in RELAYED else Decimal(0)
 
 
 def flows(app: App, usage: Usage, intake: Intake) -> tuple[Flow, ...]:
@@ -175,3 +201,6 @@ def _of_work(parts: Parts, usage: Usage) -> Iterator[Flow]:
         statements = usage.jobs_a_month * usage.jobs.statements
         yield Flow(str(parts.worker), parts.database, statements * usage.query, "statements of jobs")
         yield Flow(parts.database, str(parts.worker), statements * usage.reply, "replies to jobs")
+        kept = upkeep(doorbell_of(parts, usage), 1) * COMMAND
+        yield Flow(str(parts.worker), parts.database, kept, "upkeep of the queue")
+        yield Flow(parts.database, str(parts.worker), kept, "answers to the upkeep")

@@ -224,16 +224,9 @@ def _check_names(values: dict[str, Any], root: Part, known: Known, catalog: Cata
             root.desk.complain(
                 "unknown-offer", f"There is no offer {shown(offer)}{close}", path, "towline catalog list"
             )
-    if values["near"] is not None and values["near"] not in catalog.regions:
-        close = did_you_mean(values["near"], catalog.regions)
-        hint = "towline catalog list --json shows every region"
-        root.desk.complain("unknown-region", f"There is no region {shown(values['near'])}{close}", ("near",), hint)
     if values["jobs.worker"] and values["jobs.worker"] not in known.services:
         _strange(root, ("jobs", "worker"), values["jobs.worker"], known.services)
-    for ends in values["measured"]:
-        if len(ends.split()) != 2 or not set(ends.split()) <= set(catalog.regions):
-            hint = "write for example `render/frankfurt hetzner/nbg1: 5ms`"
-            root.desk.complain("unknown-region", "Two regions with a blank between them", ("measured", ends), hint)
+    _check_places(values, root, catalog)
     _check_money(values, root, catalog)
     if values["jobs.slots"] is not None and not 1 <= values["jobs.slots"] <= 10_000:
         root.refuse("`slots` is at least 1 and at most 10,000", "jobs", "write for example `slots: 5`")
@@ -241,6 +234,22 @@ def _check_names(values: dict[str, Any], root: Part, known: Known, catalog: Cata
         root.refuse("a job takes more than no time", "jobs", "write for example `seconds: 10s`")
     if values["jobs.part"] is not None and not 0 < values["jobs.part"] < 100:
         root.refuse("`part` is more than 0 and less than 100 percent", "jobs", "write for example `part: 95`")
+
+
+def _check_places(values: dict[str, Any], root: Part, catalog: Catalog) -> None:
+    if values["near"] is not None and values["near"] not in catalog.regions:
+        close = did_you_mean(values["near"], catalog.regions)
+        hint = "towline catalog list --json shows every region"
+        root.desk.complain("unknown-region", f"There is no region {shown(values['near'])}{close}", ("near",), hint)
+    areas = sorted({one.area for one in catalog.regions.values()})
+    if values["wishes.area"] and values["wishes.area"] not in areas:
+        close = did_you_mean(values["wishes.area"], areas)
+        sentence = f"There is no area {shown(values['wishes.area'])}{close}"
+        root.desk.complain("unknown-region", sentence, ("wishes", "area"), f"write {listed(areas)}")
+    for ends in values["measured"]:
+        if len(ends.split()) != 2 or not set(ends.split()) <= set(catalog.regions):
+            hint = "write for example `render/frankfurt hetzner/nbg1: 5ms`"
+            root.desk.complain("unknown-region", "Two regions with a blank between them", ("measured", ends), hint)
 
 
 def _check_money(values: dict[str, Any], root: Part, catalog: Catalog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from towline.catalog.judge import offer_doubts
 from towline.core.units import show_bytes
 from towline.planner.capacity import Users, Workers, users, worker_capacity
 from towline.planner.cost import copies_of
-from towline.planner.sizing import BUSY, budget_of, job_load, server_fit, wait_target
+from towline.planner.sizing import BUSY, budget_of, job_load, machine_fit, server_fit, wait_target
 from towline.planner.traffic import doorbell_of, idle_asks, parts_of
 
 if TYPE_CHECKING:
@@ -84,13 +85,17 @@ def carries(world: World, choice: Choice) -> Carries:
         people = users(worker.at_target, float(usage.jobs.per_user_hour))
         headroom[parts.worker] = worker.headroom
     for one in choice.purchases:
-        cpus = one.offer.limit("cpu") if one.offer is not None else None
+        cpus = one.offer.limit("cpu") if one.offer is not None else _here(world)
         busy = sizes.cpus(one.holds) / usage.wishes.growth if usage.wishes.growth else 0
         if cpus and busy:
             headroom[f"processors of {one.name}"] = float(cpus * BUSY * one.copies / busy)
     return Carries(
         worker, copies, people, headroom, _connections(world, choice), _memory(world, choice), _idle(world, choice)
     )
+
+
+def _here(world: World) -> Decimal | None:
+    return Decimal(world.here.cpus) if world.here is not None else None
 
 
 def _idle(world: World, choice: Choice) -> str:
@@ -105,15 +110,18 @@ def _idle(world: World, choice: Choice) -> str:
 def _connections(world: World, choice: Choice) -> ConnectionBudget | None:
     database = parts_of(world.app, world.usage).database
     home = choice.of(database) if database is not None else None
-    if home is None or home.offer is None or "postgres" not in home.offer.serves:
+    if home is None:
         return None
-    return budget_of(world.app, world.usage, world.sizes, home.offer)
+    bought = home.offer if home.offer is not None and "postgres" in home.offer.serves else None
+    return budget_of(world.app, world.usage, world.sizes, bought)
 
 
 def _memory(world: World, choice: Choice) -> MemoryFit | None:
     for one in choice.purchases:
         if one.is_server and one.offer is not None:
             return server_fit(world.app, world.usage, world.sizes, one.holds, (one.offer, one.panel))
+        if one.offer is None and world.here is not None:
+            return machine_fit(world.app, world.usage, world.sizes, one.holds, world.here)
     return None
 
 
@@ -139,11 +147,13 @@ def losses(world: World, shape: Shape, choice: Choice) -> tuple[str, ...]:
     return tuple(found)
 
 
-def risks(shape: Shape, chosen: Chosen, today: date) -> tuple[str, ...]:
+def risks(shape: Shape, chosen: Chosen, held: Carries, today: date) -> tuple[str, ...]:
     """What may go wrong, of this placement and not of every one."""
     if chosen.choice is None or chosen.bill is None:
         return ()
     found = [f"{one.offer}: {one.sentence}" for one in chosen.risks]
+    if held.connections is not None and held.connections.fits is False:
+        found.append(f"{held.connections.sentence}: raise max_connections of your own Postgres")
     if shape.exposed:
         found.append(
             "the queue is reachable from the internet: it needs TLS, a password and a filter in Docker's own path"
