@@ -47,6 +47,8 @@ def test_the_guide(checkout: Path, tmp_path: Path) -> None:
     said = run_blocks(checkout / "docs" / "guides" / "bill.md", tmp_path)
     assert "hybrid: API and database at Render, workers, queue and bucket on one server" in said
     assert "exit status 10" in said
+    assert "exit status 11" in said
+    assert "no steps: this version of Towline carries nothing out at `cloud` (render)" in said
     assert "the wish that costs most is availability" in said
     assert "10 to " in said
     assert (tmp_path / "compare.html").read_text().startswith("<!doctype html>")
@@ -108,6 +110,7 @@ def test_own_prices_change_the_bill(cooly: Path) -> None:
         ("offers: {db: render/postgres/gold}\n", r"There is no offer `render/postgres/gold`"),
         ("currency: XAU\n", r"no currency that there is a rate for"),
         ("users: -3\n", r"usage\.yaml:1: .*a number that is not negative is wanted"),
+        ("wishes: {area: europa}\n", r"usage\.yaml:1: There is no area `europa`; did you mean `europe`\?"),
         ("jobs: {secconds: 3}\n", r"Unknown key `secconds` of `jobs`; did you mean `seconds`\?"),
         ("users: [\n", r"This is no YAML"),
         ("wishes: {budget: much}\n", r"is not an amount of money"),
@@ -117,6 +120,26 @@ def test_bad_usage(cooly: Path, text: str, said: str) -> None:
     """Each mistake is told with its line and what is possible; exit status 2."""
     (cooly / "usage.yaml").write_text(text)
     assert re.search(said, compare(cooly, status=2).stderr)
+
+
+def test_an_offer_for_something_else(cooly: Path) -> None:
+    """A service is no server, however large: the target that names it cannot be, and is told so."""
+    (cooly / "usage.yaml").write_text("offers: {box: render/service/pro-ultra}\n")
+    alone = next(one for one in answer(cooly)["shapes"] if one["shape"] == "alone")
+    assert not alone["feasible"]
+    assert "it is for web, private, worker, and not for server" in alone["refused"][0]
+
+
+def test_the_budget_of_a_target(cooly: Path) -> None:
+    """What towline.yaml says that a target may cost is a wish for that target alone, in any currency."""
+    page = cooly / "towline.yaml"
+    text = page.read_text()
+    page.write_text(text.replace("    shape: vps\n", "    shape: vps\n    budget: 5 EUR/month\n"))
+    found = {one["shape"]: one for one in answer(cooly)["shapes"]}
+    assert any("over the budget of 5.57 USD" in one for one in found["alone"]["unmet"])
+    assert not any("budget" in one for one in found["vps"]["unmet"])
+    page.write_text(text.replace("    shape: vps\n", "    shape: vps\n    budget: a lot\n"))
+    assert "`budget`: 'a lot' is not an amount of money" in compare(cooly, status=2).stderr
 
 
 def test_bad_words(cooly: Path, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from tests.unit.artifact_scenes import service, store
 from tests.unit.planner_scenes import catalog, shop, usage
 
-from towline.planner.choose import cheapest
+from towline.planner.choose import cheapest, judge
 from towline.planner.market import World
+from towline.planner.purchase import Choice, Purchase
 from towline.planner.shapes import Shape, shape_of
 
 
@@ -69,6 +72,27 @@ def test_free_offers_are_judged_by_their_rules() -> None:
     accepted = cheapest(World.of(shop(), usage(f"{free}accept: [sleeps]"), catalog()), shape("combined"))
     assert accepted.choice is not None
     assert any("jobs wait until a request comes" in one.sentence for one in accepted.risks)
+
+
+def test_what_ends_is_told_with_its_day() -> None:
+    """A free database taken today is refused with the days on which it closes and is deleted; accepted it is a risk."""
+    choice = Choice((Purchase("db", catalog().offer("render/postgres/free"), None, ("db",)),))
+    days = "ends on 2026-12-22, and its data is gone on 2027-01-05"
+    refused, accepted = (
+        judge(World.of(shop(), usage(text), catalog(), date(2026, 11, 22)), choice)
+        for text in ("", "accept: [expires, no-backups]")
+    )
+    assert any(days in why for why in refused.refused)
+    assert any(days in one.sentence for one in accepted.soft)
+
+
+def test_what_is_paused_is_told_with_its_day() -> None:
+    """A free project that nobody uses for a week is paused a week from today at the earliest."""
+    choice = Choice((Purchase("db", catalog().offer("supabase/compute/nano"), None, ("db",)),))
+    world = World.of(shop(), usage("idle_days: 8"), catalog(), date(2026, 11, 22))
+    rules = [one for one in judge(world, choice).refused if "paused" in one]
+    assert rules
+    assert all("on 2026-11-29 at the earliest" in one for one in rules)
 
 
 def test_what_keeps_data_and_is_no_known_store_needs_a_server() -> None:

@@ -138,15 +138,27 @@ def convert(quote: Quote, currency: str, rates: Iterable[Rate]) -> Quote:
     """The quote in another currency at the newest rate, which each line then carries; UsageError without a rate."""
     if quote.currency == currency:
         return quote
-    known = [one for one in rates if {one.base, one.quote} == {quote.currency, currency}]
+    newest, factor = _newest(quote.currency, currency, rates)
+    return Quote(currency, tuple(_converted(one, currency, factor, newest) for one in quote.lines))
+
+
+def exchange(money: Money, currency: str, rates: Iterable[Rate]) -> Money:
+    """An amount in another currency at the newest rate, in cents; UsageError without a rate."""
+    if money.currency == currency:
+        return money
+    return Money(money.amount * _newest(money.currency, currency, rates)[1], currency).cents()
+
+
+def _newest(start: str, end: str, rates: Iterable[Rate]) -> tuple[Rate, Decimal]:
+    """The newest rate between two currencies, and what an amount is multiplied with."""
+    known = [one for one in rates if {one.base, one.quote} == {start, end}]
     if not known:
         raise UsageError(
-            f"There is no rate between {quote.currency} and {currency}",
+            f"There is no rate between {start} and {end}",
             hint="add [[rates]] with base, quote, rate, read and url to towline-offers.toml",
         )
     newest = max(known, key=lambda one: one.read)
-    factor = newest.rate if newest.base == quote.currency else 1 / newest.rate
-    return Quote(currency, tuple(_converted(one, currency, factor, newest) for one in quote.lines))
+    return newest, newest.rate if newest.base == start else 1 / newest.rate
 
 
 def vat(quote: Quote, percent: Decimal | int) -> Money:

@@ -85,7 +85,10 @@ def _expires(rule: Rule, use: Use) -> tuple[str, date | None]:
 
 def _pauses(rule: Rule, use: Use) -> str:
     days = rule.after or Decimal(0)
-    return f"paused after {plain(days)} days without use" if use.idle >= float(days) else ""
+    if use.idle < float(days):
+        return ""
+    day = f", for the first time on {use.began + timedelta(days=int(days))} at the earliest" if use.began else ""
+    return f"paused after {plain(days)} days without use{day}"
 
 
 def _quota(rule: Rule, use: Use) -> str:
