@@ -1,6 +1,6 @@
 """What the contract of drivers needs of each: how to make one, and how to make a step fail; and a tiny real app.
 
-`CASES` is the registry: a driver joins with one entry.
+`PROTOCOL_CASES` is the registry: a driver joins with one entry. `CASES` are those of them that run instances.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import pytest
+from tests.contract.loopback_sshd import LoopbackSshd
+
 from towline.artifacts.model import Bundle, ServiceArtifact, SiteBundle, StoreArtifact
 from towline.artifacts.ports import Ports
 from towline.core.secret import Secret
+from towline.drivers.host.driver import HostSite
+from towline.drivers.host.tasks import end_site, run_task
 from towline.drivers.local.driver import LocalSite
 from towline.lab.fake import FakeSite
 from towline.lab.invariants import ConfirmedFirst, NeverTwice, Served
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from towline.drivers.host.driver import Programs
+    from towline.drivers.host.ssh import Connection
     from towline.steps.driver import Driver
     from towline.steps.model import Facts
 
@@ -54,12 +61,13 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 signal.pause()
 """
 TASK = """
-import pathlib, sys
+import os, pathlib, sys
 pathlib.Path("made").mkdir(exist_ok=True)
 pathlib.Path("made/index.html").write_text("made by " + sys.argv[1])
 with open("runs.txt", "a") as runs:
     runs.write(sys.argv[1] + "\\n")
 if sys.argv[1] == "broken":
+    print(os.environ["MARK"], flush=True)
     sys.exit("the last words of the task")
 """
 
@@ -69,12 +77,15 @@ class DriverCase:
     """A driver under contract.
 
     `open` gives a Driver over what lies in a folder; called again it is another process with the same site. `breaks`
-    prepares the failure of steps whose title holds a text, where a broken program alone does not do it.
+    prepares the failure of steps whose title holds a text, where a broken program alone does not do it. `close` ends
+    what a folder was given. `ahead`: its steps go on where nobody reads the lines.
     """
 
     name: str
     open: Callable[[Path], Driver]
     breaks: Callable[[Driver, str], None] = lambda _driver, _title: None
+    close: Callable[[Path], None] = lambda _folder: None
+    ahead: bool = False
 
 
 def _fake(folder: Path) -> FakeSite:
@@ -90,7 +101,33 @@ def _local(folder: Path) -> Driver:
     return LocalSite(folder / ".towline" / "local", site=SITE)
 
 
+PLAIN: Programs = {"run-task": run_task, "end-site": end_site}
+"""What a machine without an engine for containers can carry out."""
+
+
+class _Hosts:
+    """A real sshd for each folder, and one connection to it: the site lies in the folder, seen through ssh."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, tuple[LoopbackSshd, Connection]] = {}
+
+    def open(self, folder: Path) -> Driver:
+        if folder not in self._open:
+            sshd = LoopbackSshd(folder / "sshd").__enter__()
+            self._open[folder] = (sshd, sshd.connection())
+        return HostSite(self._open[folder][1], str(folder / "site"), site=SITE, programs=PLAIN)
+
+    def close(self, folder: Path) -> None:
+        sshd, connection = self._open.pop(folder)
+        connection.close()
+        sshd.stop()
+
+
+_HOSTS = _Hosts()
 CASES: tuple[DriverCase, ...] = (DriverCase("fake", _fake, _fake_breaks), DriverCase("local", _local))
+HOST = DriverCase("host", _HOSTS.open, close=_HOSTS.close, ahead=True)
+_NEEDED = pytest.mark.needs("sshd", "ssh", "setsid", "flock", "pgrep")
+PROTOCOL_CASES = (*(pytest.param(case, id=case.name) for case in CASES), pytest.param(HOST, id="host", marks=_NEEDED))
 
 
 @dataclass

@@ -1,16 +1,14 @@
-"""What every driver must do, the fake and the real ones alike: facts, lock, journal, and each kind of step."""
+"""What every driver that runs instances must do, the fake and the real ones alike: each kind of step."""
 
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
-from tests.contract.driver_bench import NOW, Bench, door_steps, ok, opened, start, to
+from tests.contract.driver_bench import Bench, door_steps, ok, opened, start, taken_over, to
 from tests.contract.driver_cases import CASES, MARK, SITE
 
-from towline.core.errors import Fenced, LockHeld
-from towline.release.lock import held
+from towline.core.errors import Fenced
 from towline.steps.kinds import (
     ConfirmShift,
     ConfirmStopped,
@@ -21,92 +19,9 @@ from towline.steps.kinds import (
     StartInstance,
     StopInstance,
 )
-from towline.steps.model import Batch, Lease, Line, digest_of, to_json
-
-PATIENCE = 30.0
-"""Seconds after which a test gives up waiting for a lease to run out."""
-
+from towline.steps.model import Batch, digest_of, to_json
 
 bench = pytest.fixture(params=CASES, ids=[case.name for case in CASES])(opened)
-
-# Facts
-
-
-def test_empty_site_answers(bench: Bench) -> None:
-    """A site where nothing ever was has facts: nothing runs, ports are free, and looking changes nothing."""
-    facts = bench.driver.observe()
-    assert (facts.site, facts.instances, facts.stores, facts.upstreams, facts.tasks) == (SITE, (), (), {}, {})
-    assert (facts.door, facts.releases, facts.begun, bench.driver.journal()) == (None, (), 0, ())
-    assert len(facts.room.ports) >= 16
-    assert facts.salt.reveal()
-    again = bench.again().observe()
-    assert (again.digest, again.salt) == (facts.digest, facts.salt)
-
-
-# The lock
-
-
-def test_lock_has_one_holder(bench: Bench) -> None:
-    """A second operator is refused and told who holds it; the first may take it again, with a higher fence."""
-    first = bench.driver.acquire("ann@laptop pid 1", 60.0)
-    with pytest.raises(LockHeld, match="ann@laptop pid 1"):
-        bench.again().acquire("bob@desk pid 2", 60.0)
-    assert bench.driver.acquire("ann@laptop pid 1", 60.0).fence > first.fence
-
-
-def test_lock_that_was_given_back_is_free(bench: Bench) -> None:
-    """The fence grows over releases of the lock too; an old lease cannot give a newer one back."""
-    first = bench.driver.acquire("ann@laptop pid 1", 60.0)
-    bench.driver.release(first)
-    second = bench.again().acquire("bob@desk pid 2", 60.0)
-    assert second.fence > first.fence
-    bench.driver.release(first)
-    with pytest.raises(LockHeld, match="bob@desk pid 2"):
-        bench.driver.acquire("ann@laptop pid 1", 60.0)
-
-
-def taken_over(bench: Bench) -> tuple[Lease, Lease]:
-    """A lease that ran out, and the one of the operator who took over."""
-    old = bench.driver.acquire("ann@laptop pid 1", 0.1)
-    other, deadline = bench.again(), time.monotonic() + PATIENCE
-    while True:
-        try:
-            return old, other.acquire("bob@desk pid 2", 60.0)
-        except LockHeld:
-            assert time.monotonic() < deadline
-
-
-def test_lock_that_ran_out_is_taken_over(bench: Bench) -> None:
-    """An operator that is gone blocks nobody for longer than its lease."""
-    old, new = taken_over(bench)
-    assert new.fence > old.fence
-
-
-def test_renewed_lock_lasts(bench: Bench) -> None:
-    """A renewal counts from now: a lock that would have run out is still held."""
-    lease = bench.driver.acquire("ann@laptop pid 1", 0.2)
-    bench.driver.renew(lease, 60.0)
-    over = time.monotonic() + 0.3
-    while time.monotonic() < over:
-        with pytest.raises(LockHeld):
-            bench.again().acquire("bob@desk pid 2", 60.0)
-
-
-def test_old_operator_changes_nothing_after_a_takeover(bench: Bench) -> None:
-    """Renewing, stashing, recording and acting are refused under an old lease, and nothing has changed."""
-    app = bench.app
-    old, _ = taken_over(bench)
-    before = (bench.driver.observe().digest, bench.driver.journal())
-    batch = Batch(SITE, 0, start(app.worker("gen", "r1")))
-    with pytest.raises(Fenced, match="bob@desk pid 2"):
-        bench.driver.renew(old, 60.0)
-    with pytest.raises(Fenced):
-        bench.driver.stash(app.contents, old)
-    with pytest.raises(Fenced):
-        bench.driver.record(Line(at=NOW, run="1", event="ended", fence=old.fence, outcome="done"), old)
-    with pytest.raises(Fenced):
-        list(bench.driver.carry_out(batch, old, "1"))
-    assert (bench.driver.observe().digest, bench.driver.journal()) == before
 
 
 def test_takeover_in_the_middle_of_a_batch_stops_it(bench: Bench) -> None:
@@ -145,18 +60,6 @@ def test_no_value_is_in_journal_or_facts(bench: Bench) -> None:
     assert MARK not in json.dumps(to_json(bench.driver.observe()))
 
 
-def test_stash_twice_is_stash_once(bench: Bench) -> None:
-    """Contents are addressed by digest: again is no change, and no fact."""
-    app = bench.app
-    app.worker("gen", "r1")
-    before = bench.driver.observe().digest
-    with held({SITE: bench.driver}, "operator") as hold:
-        for driver in (bench.driver, bench.driver, bench.again()):
-            driver.stash(app.contents, hold.leases[SITE])
-    assert bench.driver.observe().digest == before
-    assert [line.event for line in bench.carry(*start(app.worker("gen", "r1")))] == ["began", "done"] * 2
-
-
 # Steps
 
 
@@ -177,18 +80,6 @@ def test_lines_come_in_order_and_hold_the_second_time(bench: Bench) -> None:
     assert bench.driver.observe().digest == before
 
 
-def test_failed_step_ends_the_batch_with_evidence(bench: Bench) -> None:
-    """The program's last words are in the line; what comes after is not begun; the next try may succeed."""
-    app = bench.app
-    bench.case.breaks(bench.driver, "tidy")
-    lines = bench.carry(app.task("broken", marker="m1"), StartInstance(app.worker("gen", "r1")), app=app)
-    assert [(line.event, line.index) for line in lines] == [("began", 0), ("failed", 0)]
-    assert lines[-1].sentence
-    assert "the last words of the task" in "\n".join(lines[-1].evidence)
-    assert bench.driver.observe().tasks == {}
-    assert bench.driver.observe().instances == ()
-
-
 def test_copy_that_does_not_start_fails_the_wait(bench: Bench) -> None:
     """A program that ends at once is seen as such, and no value gets into the evidence."""
     app = bench.app
@@ -201,19 +92,11 @@ def test_copy_that_does_not_start_fails_the_wait(bench: Bench) -> None:
     assert not [one for one in bench.driver.observe().instances if one.state == "ready"]
 
 
-def test_task_with_a_marker_runs_once_and_without_one_always(bench: Bench) -> None:
-    """The marker it was last done with is a fact."""
-    app = bench.app
-    once, always = app.task("once", marker="m1"), app.task("always", marker=None)
-    assert [line.already for line in bench.done(once, once, always, always, app=app)] == [False, True, False, False]
-    assert bench.driver.observe().tasks == {"tidy": "m1"}
-    assert [line.already for line in bench.done(app.task("again", marker="m2"), app=app)] == [False]
-
-
 def test_store_is_made_prepared_and_kept(bench: Bench) -> None:
     """Place, server, what is in it: each is a fact, and stopping the server keeps the data."""
     app = bench.app
     cache = app.cache()
+    assert cache.prepare is not None
     bench.done(cache.init, *start(cache.server), cache.prepare, app=app)
     facts = bench.driver.observe()
     assert [(one.name, one.kind, one.major is not None) for one in facts.stores] == [("cache", "redis", True)]
@@ -231,6 +114,7 @@ def test_purge_deletes_data_only_when_nothing_runs(bench: Bench) -> None:
     """
     app = bench.app
     cache, task = app.cache(), app.task("migrated", marker="m1")
+    assert cache.prepare is not None
     bench.done(cache.init, *start(cache.server), cache.prepare, task, app=app)
     assert bench.driver.observe().tasks["tidy"] == "m1"
     assert bench.carry(PurgeData("cache"))[-1].event == "failed"

@@ -97,6 +97,7 @@ def test_data_is_not_taken_back(bench: Bench) -> None:
     """No step that touched data has an inverse: data stays."""
     app = bench.app
     cache = app.cache()
+    assert cache.prepare is not None
     bench.done(cache.init, *start(cache.server), cache.prepare, app=app)
     began = [line for line in bench.driver.journal() if line.event == "began" and line.step is not None]
     data = [line for line in began if isinstance(line.step, InitStore | PrepareStore)]

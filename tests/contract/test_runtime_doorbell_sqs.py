@@ -11,7 +11,6 @@ import pytest
 from tests.contract.doorbell_bench import DEADLINE, Bench, make_queues, world_of
 
 from towline_runtime.doorbell import DoorbellAway, Ring, open_doorbell
-from towline_runtime.doorbells.sqs import HIDDEN
 from towline_runtime.doorbells.sqs_queue import Note, SqsQueues
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def test_a_ring_that_comes_to_a_full_worker_goes_to_another(database_url: str, s
             assert await world.bell.take(world.claims(), ["noop"], 10, 0.2) == []
             ids = await world.add(bench.job(), bench.job())
             other = await world.another_bell()
-            async with asyncio.timeout(HIDDEN - 10):
+            async with asyncio.timeout(20):
                 assert sorted(claim.id for claim in await world.take(2, bell=other)) == ids
 
     asyncio.run(body())

@@ -85,6 +85,7 @@ def test_stores_as_servers() -> None:
     assert [one.init.major for one in (db, jobs, files)] == ["18", "9", "4"]
     for one in (db, jobs, files):
         assert one.server.ready == Probe("tcp", within=30.0)
+        assert one.prepare is not None
         assert one.server.name == one.init.store == one.prepare.store
         assert one.server.port == one.prepare.port
         assert one.server.settings == one.init.settings == one.prepare.settings

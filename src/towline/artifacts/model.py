@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoreArtifact:
-    """A store as it should be: what keeps its data, the server that runs, what must exist in it.
+    """A store as it should be: what keeps its data, the server that runs, what must exist in it (None: nothing).
 
     `holds_requests` says that its address accepts connections from the start, and lets them wait until it is ready.
     """
 
     init: InitStore
     server: Instance
-    prepare: PrepareStore
+    prepare: PrepareStore | None
     holds_requests: bool = False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Thread
@@ -12,12 +13,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.markup import escape
 
-from towline.cli.attach import attached, follow
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
 from towline.cli.show import Screen
 from towline.core import events
-from towline.ops import inspect
-from towline.ops.workspace import open_standing, survey
+from towline.spec.read import read_with_mistakes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +86,7 @@ def down(
 ) -> None:
     """Stop everything in order. Data stays, unless --purge names what to delete."""
     from towline.ops import down as story
+    from towline.ops.workspace import open_standing
 
     screen = Screen(as_json)
     standing = open_standing(project, target)
@@ -107,9 +107,14 @@ def down(
 
 def _looked_over(project: Path, target: str, screen: Screen) -> Workspace:
     """The target, opened when neither the files nor the machine have anything against it."""
-    from towline.ops.preflight import refuse, report
+    with ThreadPoolExecutor(1, "reading") as beside:
+        # Compose takes a while over its file, and so does loading the rest of Towline: side by side.
+        reading = beside.submit(read_with_mistakes, project, target) if project.is_dir() else None
+        from towline.ops.preflight import refuse, report
+        from towline.ops.workspace import survey
 
-    seen = survey(project, target, screen.listener)
+        import_module("towline.ops.deploy")
+        seen = survey(project, target, screen.listener, reading=reading.result() if reading else None)
     found = report(seen)
     refuse(found)
     workspace = seen.workspace()
@@ -152,7 +157,7 @@ def _bring_up(workspace: Workspace, screen: Screen, wish: Wish) -> Verdict:
 
     verdict = verify(workspace, screen.checked)
     screen.quiet()
-    urls = inspect.addresses_for_people(workspace)
+    urls = workspace.public_urls()
     if screen.as_json:
         screen.json({"addresses": urls, "verdict": verdict.as_json()})
         return verdict
@@ -180,6 +185,8 @@ def _how_to_stop(screen: Screen, workspace: Workspace, wish: Wish) -> None:
 
 def _stay(workspace: Workspace, screen: Screen) -> None:
     """Show the log until Ctrl-C or the app's end; when another terminal does so already, leave it there."""
+    from towline.cli.attach import attached, follow
+
     with attached(workspace) as mine:
         if not mine:
             screen.talk.print("Another terminal shows its log and stops it with Ctrl-C; this one is free again.")

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 # What is imported stays: looking through it for garbage again and again is a tenth of a command's start.
@@ -15,26 +16,46 @@ gc.disable()
 import typer  # noqa: E402
 
 from towline import __version__  # noqa: E402
-from towline.cli import catalog, compare, init, local, look, release  # noqa: E402
 from towline.cli.show import Screen  # noqa: E402
 from towline.core.errors import Defect, TowlineError  # noqa: E402
 
 INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C has ended: 128 and the number of SIGINT."""
 
-app = typer.Typer(
-    name="towline",
-    help="One Compose file says what the app is, one page says where it runs.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-for family in (local, look, release, catalog, compare, init):
-    family.add_to(app)
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "local": ("up", "down"),
+    "look": ("check", "status", "logs", "verify", "history", "exec"),
+    "plan": ("plan",),
+    "release": ("resume", "rollback"),
+    "catalog": ("catalog",),
+    "compare": ("compare",),
+    "init": ("init",),
+    "deploy": ("deploy",),
+    "lab": ("lab",),
+    "provision": ("provision",),
+    "render": ("render",),
+    "secrets": ("secrets",),
+}
+"""The modules of this package that hold commands, and the commands of each."""
 
 
-@app.callback(invoke_without_command=True)
+def command_line(asked: str | None = None) -> typer.Typer:
+    """The parser; with only the family that has the command `asked`, since loading all takes longer than most do."""
+    app = typer.Typer(
+        name="towline",
+        help="One Compose file says what the app is, one page says where it runs.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback(invoke_without_command=True)(_towline)
+    wanted = [name for name, commands in FAMILIES.items() if asked in commands] or list(FAMILIES)
+    for name in wanted:
+        import_module(f"towline.cli.{name}").add_to(app)
+    return app
+
+
 def _towline(
     version: bool = typer.Option(False, "--version", help="Print the version and end.", is_eager=True),  # noqa: FBT003
 ) -> None:
@@ -45,10 +66,11 @@ def _towline(
 
 def main() -> None:
     """Run the command line; every error of the tree becomes one message and its exit status."""
-    gc.freeze()
-    gc.enable()
     screen = Screen(as_json="--json" in sys.argv)
     try:
+        app = command_line(next(iter(sys.argv[1:]), None))
+        gc.freeze()
+        gc.enable()
         app()
     except TowlineError as error:
         screen.error(error)

@@ -9,23 +9,29 @@ from typing import TYPE_CHECKING, Any
 import typer.main
 
 from towline.catalog import judge
-from towline.cli.main import INTERRUPTED, app
+from towline.cli.main import INTERRUPTED, command_line
 from towline.core import errors
 from towline.ops import preflight
+from towline.release.objections import CODES as machine_codes  # noqa: N811
 from towline.spec import reference as spec_reference
 from towline.spec.guess.model import CODES as init_codes  # noqa: N811 - several rooms have a table of that name
 
 if TYPE_CHECKING:
     import click
 
-OF_THE_COMMANDS = {10: "`towline plan`: there is something to do"}
+OF_THE_COMMANDS = {
+    10: "`towline plan`: there is something to do<br>`towline compare`: nothing fits the wishes"
+    "<br>`towline render --check`: a file would be new or another"
+    "<br>`towline provision --check`: an item is not as it should be; `--plan`: there is something to do",
+    11: "`towline plan`: there are no steps, since this version cannot deploy to a site, or cannot ask it now",
+}
 """Exit statuses that are answers and no errors."""
 
 
 def pages() -> dict[str, str]:
     """Every printed page: file name to text."""
     printed = spec_reference.reference_files()
-    printed["findings.md"] += preflight_findings() + catalog_findings() + init_findings()
+    printed["findings.md"] += preflight_findings() + catalog_findings() + init_findings() + machine_findings()
     return {**printed, "commands.md": commands(), "exit-codes.md": exit_codes()}
 
 
@@ -52,6 +58,13 @@ def init_findings() -> str:
     return "\n".join([*head, "", "| code | meaning |", "|---|---|", *rows]) + "\n"
 
 
+def machine_findings() -> str:
+    """The part of the findings page that is about a machine that is to be provisioned."""
+    rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in machine_codes.items()]
+    head = ["", "## On a machine", "", "Told by `towline provision`, all at once, before anything is changed.", ""]
+    return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
 def exit_codes() -> str:
     """The page of exit statuses, from the tree of errors."""
     rows: dict[int, list[str]] = {0: ["everything is well"]}
@@ -67,7 +80,7 @@ def exit_codes() -> str:
 
 def commands() -> str:
     """The page of commands, from the parser itself."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(command_line())
     lines = [
         "# Commands",
         "",

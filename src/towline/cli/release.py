@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
 from towline.cli.show import Screen
-from towline.ops.workspace import open_workspace
+from towline.ops.hosts import open_target
 
 if TYPE_CHECKING:
     import typer
@@ -27,7 +27,7 @@ def resume(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = F
     from towline.ops import recover
 
     screen = Screen(as_json)
-    _say(screen, recover.resume(open_workspace(project, target, screen.listener), screen.listener))
+    _say(screen, recover.resume(open_target(project, target, screen.listener), screen.listener))
 
 
 def rollback(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
@@ -35,7 +35,7 @@ def rollback(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson =
     from towline.ops import recover
 
     screen = Screen(as_json)
-    workspace = open_workspace(project, target, screen.listener)
+    workspace = open_target(project, target, screen.listener)
     for note in recover.what_rollback_would_do(workspace).notes:
         screen.talk.print(f"note: {escape(note)}")
     _say(screen, recover.roll_back(workspace, screen.listener))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from towline.core.events import Listener
     from towline.spec.model import Site
+    from towline.steps.machine import BareMachine
 
     Factory = Callable[[Site, Path, Mapping[str, str], Listener], "LiveSite"]
 
@@ -29,6 +30,9 @@ def _local(site: Site, home: Path, environ: Mapping[str, str], listener: Listene
 FACTORIES: dict[str, Factory] = {"local": _local}
 """Site kind to what makes its driver; `home` is PROJECT/.towline/TARGET."""
 
+HOST_HOME = "/var/lib/towline/{app}/{target}"
+"""Where a target keeps its files on a host."""
+
 
 def driver_of(site: Site, home: Path, environ: Mapping[str, str], listener: Listener) -> LiveSite:
     """The driver of a site. Raises UsageError for a kind that Towline cannot deploy to."""
@@ -39,3 +43,28 @@ def driver_of(site: Site, home: Path, environ: Mapping[str, str], listener: List
             hint="towline plan --help",
         )
     return factory(site, home, environ, listener)
+
+
+def host_of(site: Site, app: str, target: str, project: Path, listener: Listener) -> LiveSite:
+    """The driver of a machine over SSH. Raises UsageError when the site does not say where it is."""
+    from towline.drivers.host.address import Address
+    from towline.drivers.host.driver import HostSite
+    from towline.drivers.host.ssh import Connection
+
+    where = site.options.get("ssh")
+    if where is None:
+        raise UsageError(
+            f"site `{site.name}` does not say where it is", hint=f"{site.name}: {{kind: host, ssh: USER@HOST}}"
+        )
+    config = site.options.get("ssh_config")
+    options = ("-F", str(project / config)) if config else ()
+    link = Connection(Address.parse(where), listener, options=options)
+    return HostSite(link, HOST_HOME.format(app=app, target=target), site=site.name)
+
+
+def bare_machine_of(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:
+    """A machine that is no site yet, by what a person types after `ssh`. Raises UsageError for no address."""
+    from towline.drivers.host.address import Address
+    from towline.drivers.host.bare import BareHost
+
+    return BareHost(Address.parse(address), deployer, listener, options=ssh_options)

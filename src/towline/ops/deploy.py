@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,13 @@ from towline.release.engine import run
 from towline.release.lock import held, refuse_stale
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from towline.artifacts.model import Bundle
     from towline.core.secret import Secret
-    from towline.ops.workspace import Workspace
+    from towline.ops.workspace import Opened
     from towline.release.engine import Outcome
+    from towline.steps.driver import Driver
     from towline.steps.model import Facts, Plan
 
 
@@ -31,20 +35,28 @@ class Prepared:
     values: dict[str, Secret]
 
 
-def prepare(workspace: Workspace) -> Prepared:
+def prepare(workspace: Opened) -> Prepared:
     """The plan that leads from what is there to what the files say; changes nothing."""
-    facts = workspace.site.observe()
+    seen = observed(workspace.sites)
     values = workspace.values()
-    bundle = workspace.bundle(facts, values)
-    seen = {facts.site: facts}
+    bundle = workspace.bundle(seen, values)
     return Prepared(build(bundle, seen), seen, bundle, values)
 
 
-def deploy(workspace: Workspace, prepared: Prepared, listener: events.Listener) -> Outcome:
+def observed(sites: Mapping[str, Driver]) -> dict[str, Facts]:
+    """The facts of all sites, asked side by side."""
+    if len(sites) == 1:
+        return {name: site.observe() for name, site in sites.items()}
+    with ThreadPoolExecutor(len(sites), "observe") as pool:
+        asked = {name: pool.submit(site.observe) for name, site in sites.items()}
+        return {name: one.result() for name, one in asked.items()}
+
+
+def deploy(workspace: Opened, prepared: Prepared, listener: events.Listener) -> Outcome:
     """Carry out a plan. Raises StepFailed, after going back to the release before, when a step fails."""
     plan = prepared.plan
     with held(workspace.sites, owner(), LEASE) as hold:
-        refuse_stale(plan, {name: site.observe() for name, site in workspace.sites.items()}, prepared.seen)
+        refuse_stale(plan, observed(workspace.sites), prepared.seen)
         workspace.keep(prepared.values)
         for part in prepared.bundle.sites:
             workspace.sites[part.site].stash(part.contents, hold.leases[part.site])

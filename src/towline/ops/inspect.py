@@ -13,31 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from towline.core.secret import Secret
-    from towline.ops.workspace import Workspace
+    from towline.ops.workspace import Opened, Workspace
     from towline.steps.model import InstanceStatus, LogLine
 
 
-def addresses_for_people(workspace: Workspace) -> dict[str, str]:
-    """The addresses that a browser can open, by service: the one a newcomer wants first comes first."""
-    addresses = workspace.addresses()
-    shown = [one for one in workspace.app.services if one.kind in ("static", "web")]
-    ordered = sorted(shown, key=lambda one: one.kind != "static")
-    return {one.name: addresses.public_url(one.hostname) for one in ordered}
-
-
-def status(workspace: Workspace, names: tuple[str, ...]) -> tuple[InstanceStatus, ...]:
+def status(workspace: Opened, names: tuple[str, ...]) -> tuple[InstanceStatus, ...]:
     """The instances of these services and stores, of all when none is named."""
     known(workspace, names)
     return tuple(one for one in workspace.site.status() if not names or one.service in names)
 
 
-def logs(workspace: Workspace, names: tuple[str, ...], lines: int, *, follow: bool) -> Iterator[LogLine]:
+def logs(workspace: Opened, names: tuple[str, ...], lines: int, *, follow: bool) -> Iterator[LogLine]:
     """Log lines as they were printed."""
     known(workspace, names)
     return workspace.site.logs(names or None, lines, follow=follow)
 
 
-def history(workspace: Workspace) -> tuple[journal.Run, ...]:
+def history(workspace: Opened) -> tuple[journal.Run, ...]:
     """Every run that the journal tells of, oldest first."""
     return journal.read(workspace.site, workspace.sites).runs
 
@@ -54,7 +46,7 @@ def environment_of(workspace: Workspace, service: str) -> dict[str, Secret]:
     return of_service(workspace.app, workspace.app.service(service), workspace.addresses(), workspace.machine)
 
 
-def known(workspace: Workspace, names: tuple[str, ...]) -> None:
+def known(workspace: Opened, names: tuple[str, ...]) -> None:
     """Raises UsageError for a name that is neither a service nor a store."""
     app = workspace.app
     there = [*(one.name for one in app.services), *(one.name for one in app.stores), DOOR]

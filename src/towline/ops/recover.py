@@ -14,35 +14,35 @@ from towline.release.rollback import rollback as rollback_plan
 
 if TYPE_CHECKING:
     from towline.core.events import Listener
-    from towline.ops.workspace import Workspace
+    from towline.ops.workspace import Opened
     from towline.release.engine import Outcome
     from towline.release.lock import Hold
     from towline.steps.model import Plan
 
 
-def what_resume_would_do(workspace: Workspace) -> Plan:
+def what_resume_would_do(workspace: Opened) -> Plan:
     """The rest of the run that broke off. Raises Refused when none did."""
     return resume_plan(journal.read(workspace.site, workspace.sites))
 
 
-def what_rollback_would_do(workspace: Workspace) -> Plan:
+def what_rollback_would_do(workspace: Opened) -> Plan:
     """The way back to the release before. Raises Refused when there is none."""
     return rollback_plan(journal.read(workspace.site, workspace.sites))
 
 
-def resume(workspace: Workspace, listener: Listener) -> Outcome:
+def resume(workspace: Opened, listener: Listener) -> Outcome:
     """Go on where the last run broke off. Raises StepFailed when a step fails; nothing is taken back then."""
     with held(workspace.sites, owner(), LEASE) as hold:
         return _done(run(what_resume_would_do(workspace), workspace.sites, hold, workspace.site, listener))
 
 
-def roll_back(workspace: Workspace, listener: Listener) -> Outcome:
+def roll_back(workspace: Opened, listener: Listener) -> Outcome:
     """Go back to the release before. Raises StepFailed when a step fails."""
     with held(workspace.sites, owner(), LEASE) as hold:
         return roll_back_under(workspace, hold, listener)
 
 
-def roll_back_under(workspace: Workspace, hold: Hold, listener: Listener) -> Outcome:
+def roll_back_under(workspace: Opened, hold: Hold, listener: Listener) -> Outcome:
     """Go back, under locks that are held already."""
     return _done(run(what_rollback_would_do(workspace), workspace.sites, hold, workspace.site, listener))
 

@@ -68,6 +68,10 @@ class Store:
     wanted: Mapping[str, Wanted]
     today: str
 
+    def kept(self) -> dict[str, Kept]:
+        """What the vault holds."""
+        return read_vault(self.place)
+
     def listed(self) -> tuple[Listed, ...]:
         """Every name that the target asks for or the vault holds, in alphabetic order."""
         kept = read_vault(self.place)
@@ -171,8 +175,12 @@ class Store:
 
 def open_store(project: Path, target: str, today: str, *, env: Mapping[str, str] = os.environ) -> Store:
     """The secrets of a target. Raises Findings with all that is wrong with the project's files."""
-    material = material_of(project, target, project / "deploy" / target, env=env)
-    folder = project.resolve() / FOLDER
+    return store_of(project, material_of(project, target, project / "deploy" / target, env=env), today, env=env)
+
+
+def store_of(project: Path, material: Material, today: str, *, env: Mapping[str, str] = os.environ) -> Store:
+    """The secrets of a target whose files were read already."""
+    folder, target = project.resolve() / FOLDER, material.target.name
     place = VaultPlace(
         folder / f"{target}.age", folder / f"{target}.recipients", key_place(material.app.name, target, env)
     )

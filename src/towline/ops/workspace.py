@@ -15,7 +15,7 @@ from towline.artifacts.services import Sources
 from towline.artifacts.source import source_digest
 from towline.core.errors import UsageError
 from towline.core.events import Listener, ignore
-from towline.drivers.registry import driver_of
+from towline.drivers.registry import bare_machine_of, driver_of, host_of
 from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
@@ -33,11 +33,44 @@ if TYPE_CHECKING:
     from towline.core.secret import Secret
     from towline.planner.model import Placement
     from towline.spec.model import App, Service, Target
+    from towline.steps.machine import BareMachine
     from towline.steps.model import Facts
 
 
 class LiveSite(Driver, Onlooker, Protocol):
     """A site that can be both changed and looked at."""
+
+
+class Opened(Protocol):
+    """A target of a project, opened: what planning, deploying and recovering need of it, wherever its sites are."""
+
+    @property
+    def app(self) -> App:
+        """The app."""
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+
+    @property
+    def site(self) -> LiveSite:
+        """The site that keeps the journal: the first."""
+
+    @property
+    def sites(self) -> dict[str, Driver]:
+        """The drivers by the names of their sites."""
+
+    def public_urls(self) -> dict[str, str]:
+        """The addresses that a browser can open, by service: the one a newcomer wants first comes first."""
+
+    def values(self) -> dict[str, Secret]:
+        """Every secret value, with new ones for those that have none yet; not written down."""
+
+    def keep(self, values: dict[str, Secret]) -> None:
+        """Write the values down."""
+
+    def bundle(self, seen: Mapping[str, Facts], values: Mapping[str, Secret]) -> Bundle:
+        """Everything as it should be, given what is there."""
 
 
 LEASE = 30.0
@@ -93,12 +126,20 @@ class Workspace:
         """Write the values down."""
         write_values(self._values_file, values)
 
+    def public_urls(self) -> dict[str, str]:
+        """The addresses that a browser can open, by service: the one a newcomer wants first comes first."""
+        addresses = self.addresses()
+        shown = [one for one in self.app.services if one.kind in ("static", "web")]
+        ordered = sorted(shown, key=lambda one: one.kind != "static")
+        return {one.name: addresses.public_url(one.hostname) for one in ordered}
+
     def addresses(self) -> Local:
         """Where everything is found, as the running app has it."""
         return addresses_of(self.placement, Ports(self.site.observe()), self.values())
 
-    def bundle(self, facts: Facts, values: Mapping[str, Secret]) -> Bundle:
+    def bundle(self, seen: Mapping[str, Facts], values: Mapping[str, Secret]) -> Bundle:
         """Everything as it should be, given what is there."""
+        facts = seen[self.site.site]
         return bundle(self.placement, facts, values, sources_of(self.app), self.machine)
 
     @property
@@ -125,11 +166,15 @@ class Survey:
         return Workspace(self.project, found.app, found.target, found.warnings, placement, site, self.machine)
 
 
-def survey(project: Path, target: str, listener: Listener = ignore) -> Survey:
-    """Look a project over. Raises UsageError when there is no such folder, and for nothing that is written in it."""
+def survey(project: Path, target: str, listener: Listener = ignore, *, reading: Reading | None = None) -> Survey:
+    """Look a project over; `reading` is what its files say, when that was asked before.
+
+    Raises UsageError when there is no such folder, and for nothing that is written in it.
+    """
     machine = dict(os.environ)
     project = _folder(project)
-    reading = read_with_mistakes(project, target, env=machine)
+    if reading is None:
+        reading = read_with_mistakes(project, target, env=machine)
     home = home_of(project, target)
     chosen = next(iter(reading.target.sites), None) if reading.target else None
     known = chosen is not None and chosen.kind == "local"
@@ -151,6 +196,16 @@ def open_standing(project: Path, target: str) -> Standing:
     if site is None or last is None:
         raise UsageError(f"nothing of {project} was ever started as target `{target}`", hint="towline up")
     return Standing(str(last["app"]), target, site)
+
+
+def open_host(site: Site, app: str, target: str, project: Path, listener: Listener) -> LiveSite:
+    """The driver of a machine; it connects when it is asked. Raises UsageError when nobody says where it is."""
+    return host_of(site, app, target, project, listener)
+
+
+def open_bare_machine(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:
+    """A machine that is no site yet. Raises UsageError when `address` is none."""
+    return bare_machine_of(address, deployer, listener, ssh_options)
 
 
 def _folder(project: Path) -> Path:

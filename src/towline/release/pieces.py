@@ -63,7 +63,8 @@ class Pieces:
     def prepares(self) -> Steps:
         """Make what must exist in stores that are new or whose settings changed."""
         new = {init.store for init in self.inits() if init.kind == "init-store"}
-        prepares = sorted((store.prepare for store in self.wanted.stores), key=lambda one: one.store)
+        wanted = (store.prepare for store in self.wanted.stores)
+        prepares = sorted((one for one in wanted if one is not None), key=lambda one: one.store)
         made = self.facts.tasks
         return tuple(
             one for one in prepares if one.store in new or made.get(f"prepare:{one.store}") != digest_of(one.settings)

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from towline.steps.container import Container  # noqa: TC001 - pydantic reads the annotation
+from towline.steps.ensure import Ensure, ProveLogin
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -36,7 +39,8 @@ class Instance:
     `env` is the digest of stashed contents, a JSON object of the whole environment. `settings` are what a server needs
     (version, user, database, use, ...); a value there that is secret is the digest of stashed contents.
     `drain`: how long open connections may last after the traffic has left; `stop_within`: how long it may take to end
-    after the signal (the longest job of a worker).
+    after the signal (the longest job of a worker). `container` is what it runs in, where the site has an engine: then
+    `command` and `cwd` are the container's, and `port` is inside of it.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Instance:
     stop_within: float = 10.0
     drain: float = 0.0
     memory: int | None = None
+    container: Container | None = None
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,18 @@ class InitStore:
 
 @dataclass(frozen=True)
 class PrepareStore:
-    """Make the database and its owner, or the bucket with its policy, inside a running store."""
+    """Make the database and its owner, or the bucket with its policy, inside a running store.
+
+    `container`, with the stashed environment `env`, is what does it where the site has an engine and the store's own
+    program is not enough.
+    """
 
     store: str
     store_kind: str
     port: int
     settings: dict[str, str] = field(default_factory=dict)
+    container: Container | None = None
+    env: str | None = None
     kind: Literal["prepare-store"] = "prepare-store"
 
     @property
@@ -93,7 +104,8 @@ class RunTask:
     """Run a program to its end, at most `within` seconds: an installation, a build, a migration, a task service.
 
     Done with the same `marker` before, it is not run again; `marker` None runs always. `output`: a folder, relative to
-    `cwd`, that is kept as the files of static service `service` under the name of the marker.
+    `cwd`, that is kept as the files of static service `service` under the name of the marker. With a `container` it is
+    that one's command which runs.
     """
 
     name: str
@@ -104,6 +116,7 @@ class RunTask:
     env: str | None = None
     marker: str | None = None
     output: str | None = None
+    container: Container | None = None
     kind: Literal["run-task"] = "run-task"
 
     @property
@@ -267,7 +280,9 @@ AnyStep = Annotated[
     | StopInstance
     | ConfirmStopped
     | EndSite
-    | PurgeData,
+    | PurgeData
+    | Ensure
+    | ProveLogin,
     Field(discriminator="kind"),
 ]
 

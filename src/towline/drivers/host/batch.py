@@ -1,0 +1,82 @@
+"""A batch as one shell program that writes the journal on the host, beside each act."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from towline.core.errors import Defect
+from towline.drivers.host.programs import part, program, quote, settings
+from towline.steps.model import Line, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from towline.steps.kinds import AnyStep
+    from towline.steps.model import Batch, Lease
+
+PATIENCE: Final = 60
+"""Seconds that a batch waits for one of an earlier operator to end; that one ends at its next step."""
+
+LAUNCH: Final = """
+umask 077
+file=$(mktemp /run/towline.XXXXXXXX 2>/dev/null || mktemp) || exit 73
+gzip -dc >"$file" || { rm -f "$file"; exit 74; }
+exec setsid -w sh "$file"
+"""
+"""Runs what `packed` made, on its standard input, in a session of its own: it goes on when the connection is gone."""
+
+_MOST = 120_000
+"""Bytes of one program of a step: Linux takes 131,072 in one argument."""
+
+
+@dataclass(frozen=True)
+class StepProgram:
+    """One step as three shell programs, each run by `sh -c`, as root, with `home` (the folder of the target) set.
+
+    `holds` ends with 0 when there is nothing left to do, and says on its last line what it saw. `before` prints a JSON
+    object, or nothing for an empty one. `apply` clears the leftovers of an earlier try, does it, and says on its last
+    line what it saw; a status other than 0 is a failure, what it printed is the evidence, and `fail SENTENCE [HINT]`
+    says it better. `json_strings`, `masked` and `last_line` are at hand, and a folder `$work` that goes with the batch.
+    None of them may hold a secret (they are arguments, for all to see), leave a process behind that holds on to its
+    output, or wait without a limit.
+    """
+
+    holds: str = "false"
+    before: str = ""
+    apply: str = "true"
+
+
+def batch_program(batch: Batch, programs: Sequence[StepProgram], lease: Lease, run: str, *, home: str) -> str:
+    """The program that carries out a batch under `home`, to be sent as `packed` to LAUNCH.
+
+    It prints each line of the journal once it is on the disk, or one line with a mark instead: `!fenced FENCE OWNER`,
+    `!busy`, `!journal REASON`. Raises Defect for a program that is too long to run.
+    """
+    steps = zip(batch.steps, programs, strict=True)
+    calls = [_call(index, step, made, batch, lease, run) for index, (step, made) in enumerate(steps)]
+    opening = f'rm -f "$0"\n{settings(lease=lease.fence, words=part("words.sh"))}eval "$words"\nopen_batch {PATIENCE}\n'
+    return program(home, opening + "".join(calls), "batch.sh")
+
+
+def packed(text: str) -> bytes:
+    """A program for LAUNCH: steps repeat much of each other, and one whose end is missing must not run."""
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def _call(index: int, step: AnyStep, made: StepProgram, batch: Batch, lease: Lease, run: str) -> str:
+    pieces = (_place(index, step, batch, lease, run), made.holds, made.before, made.apply)
+    for piece in pieces:
+        if len(piece.encode()) > _MOST:
+            raise Defect(f"the program of `{step.title}` is {len(piece.encode())} bytes long, more than {_MOST}")
+    return f"step {' '.join(map(quote, pieces))}\n"
+
+
+def _place(index: int, step: AnyStep, batch: Batch, lease: Lease, run: str) -> str:
+    """What all journal lines of a step have in common, as the inside of a JSON object."""
+    line = Line("", run, "began", lease.fence, site=batch.site, stage=batch.stage, index=index, step=step)
+    plain = to_json(line)
+    kept = {name: plain[name] for name in ("run", "fence", "site", "stage", "index", "step")}
+    return json.dumps(kept, separators=(",", ":"))[1:-1]

@@ -1,0 +1,292 @@
+"""The steps about containers, as the programs of a batch (pure)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from towline.artifacts.host_door import HOLD, SLOTS
+from towline.core.errors import Defect
+from towline.drivers.host.batch import StepProgram
+from towline.drivers.host.programs import part, quote, settings
+from towline.drivers.host.tasks import file_name
+from towline.steps.kinds import instance_to_json
+from towline.steps.model import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from towline.steps.container import Container, Mount
+    from towline.steps.kinds import (
+        ConfigureDoor,
+        ConfirmShift,
+        ConfirmStopped,
+        Drain,
+        EndSite,
+        InitStore,
+        Instance,
+        PrepareStore,
+        PurgeData,
+        RunTask,
+        Shift,
+        StartInstance,
+        StopInstance,
+        WaitReady,
+    )
+
+SOCKET = "/var/run/docker.sock"
+PREPARE_WITHIN = 120.0
+
+
+def start_instance(step: StartInstance) -> StepProgram:
+    """The container, made anew and started; what ran under its name is told first."""
+    one = step.instance
+    made = _of(one)
+    digest = digest_of(instance_to_json(one))
+    words = [*_labels(one, digest), "--restart", "unless-stopped", *_options(made, one), "@env", *_said(made)]
+    body = _engine() + (part("door.sh") if one.runs == "door" else "")
+    first = "first_config\n" if one.runs == "door" else ""
+    call = f"started {_words(made.name, one.env or '', _networks(made), _more(made))} {_words(*words)}\n"
+    return StepProgram(
+        holds=f"{body}runs_as {_words(one.name, digest)}\n",
+        before=f"{body}was {quote(one.name)}\n",
+        apply=body + first + call,
+    )
+
+
+def wait_ready(step: WaitReady) -> StepProgram:
+    """Until its own test says so."""
+    body = _engine()
+    return StepProgram(
+        holds=f"{body}ready_now {quote(step.name)}\n", apply=f"{body}ready {_words(step.name, _whole(step.within))}\n"
+    )
+
+
+def drain(step: Drain) -> StepProgram:
+    """Until nobody is connected to it."""
+    return StepProgram(apply=f"{_engine()}drained {_words(step.name, _whole(step.within))}\n")
+
+
+def stop_instance(step: StopInstance) -> StepProgram:
+    """Stopped, and kept for whoever wants to see its last words."""
+    body = _engine()
+    return StepProgram(
+        before=f"{body}was {quote(step.name)}\n", apply=f"{body}ended {_words(step.name, _whole(step.within))}\n"
+    )
+
+
+def confirm_stopped(step: ConfirmStopped) -> StepProgram:
+    """Nothing of it runs."""
+    return StepProgram(apply=f"{_engine()}has_ended {quote(step.name)}\n")
+
+
+def shift(step: Shift) -> StepProgram:
+    """The slot files of the front door."""
+    body = _door()
+    return StepProgram(
+        holds=f"{body}is_sent {_words(step.service, *(step.upstreams or (HOLD,)))}\n" if step.upstreams else "false",
+        before=f"{body}was_sent {quote(step.service)}\n",
+        apply=f"{body}send {_words(step.service, *step.upstreams)}\n",
+    )
+
+
+def confirm_shift(step: ConfirmShift) -> StepProgram:
+    """Asked through the front door."""
+    body = _door()
+    return StepProgram(apply=f"{body}confirmed {_words(step.service, _whole(step.within), *step.upstreams)}\n")
+
+
+def configure_door(step: ConfigureDoor) -> StepProgram:
+    """The routes, taken without dropping a connection of a service."""
+    body = _door()
+    return StepProgram(
+        holds=f"{body}configured {step.routes}\n",
+        before=f"{body}was_configured\n",
+        apply=f"{body}configure {step.routes}\n",
+    )
+
+
+def init_store(step: InitStore) -> StepProgram:
+    """The volume of a store; a cache has none."""
+    body, volume = _engine(), step.settings.get("volume", "")
+    make = f"make_volume {_words(volume, step.store, step.store_kind, step.major)}\n"
+    return StepProgram(holds=f"{body}volume_is_there {quote(volume)}\n", apply=body + make)
+
+
+def prepare_store(step: PrepareStore) -> StepProgram:
+    """A bucket is made by a container that runs to its end; inside a database its password is set."""
+    name, marker = file_name(f"prepare:{step.store}"), digest_of(step.settings)
+    mark = json.dumps({"name": f"prepare:{step.store}", "marker": marker})
+    body = _engine()
+    if step.container is not None:
+        does = _runs(step.container, step.env, PREPARE_WITHIN)
+    elif step.store_kind == "postgres":
+        body += part("database.sh")
+        told = (step.settings[name] for name in ("user", "database", "password"))
+        does = f"set_password {_words(step.store, *told)}\n"
+    else:
+        does = "echo 'nothing to make'\n"
+    return StepProgram(
+        holds=f"{body}marked_with {_words(name, mark)}\n", apply=f"{body}{does}mark {_words(name, mark)}\necho made\n"
+    )
+
+
+def run_task(step: RunTask) -> StepProgram:
+    """A container to its end."""
+    if step.container is None:
+        from towline.drivers.host.tasks import run_task as plain
+
+        return plain(step)
+    body = _engine()
+    name = file_name(step.name)
+    mark = "" if step.marker is None else json.dumps({"name": step.name, "marker": step.marker})
+    does = _runs(step.container, step.env, step.within)
+    return StepProgram(
+        holds=f"{body}marked_with {_words(name, mark)}\n",
+        apply=f"{body}{does}mark {_words(name, mark)}\necho 'it ended with status 0'\n",
+    )
+
+
+def end_site(_step: EndSite) -> StepProgram:
+    """No container, no network and no task of the target is left; volumes are."""
+    body = part("task.sh") + part("end.sh")
+    return StepProgram(holds=f"{body}nothing_left\nnothing_runs\n", apply=f"{body}remove_all\nend_all\n")
+
+
+def purge_data(step: PurgeData) -> StepProgram:
+    """The volumes of a store, or all of the target's."""
+    return StepProgram(apply=f"{_engine()}{part('end.sh')}purge {quote(step.store or '')}\n")
+
+
+def _engine() -> str:
+    return part("files.sh") + part("docker.sh")
+
+
+def _door() -> str:
+    return settings(hold=HOLD, slots=SLOTS) + part("door.sh") + _engine()
+
+
+def _of(one: Instance) -> Container:
+    if one.container is None:
+        raise Defect(f"{one.name} has no container, and a host runs nothing else")
+    return one.container
+
+
+def _runs(made: Container, env: str | None, within: float) -> str:
+    words = ["--label", "@home", *_options(made, None), "@env", *_said(made)]
+    return f"ran {_words(made.name, _whole(within), env or '', _networks(made), _more(made))} {_words(*words)}\n"
+
+
+def _labels(one: Instance, digest: str) -> Iterator[str]:
+    made = _of(one)
+    told = {
+        "instance": one.name,
+        "service": one.service,
+        "revision": one.revision,
+        "digest": digest,
+        "drain": f"{one.drain:g}",
+        "stop_within": f"{one.stop_within:g}",
+        "settle": _whole(one.ready.settle),
+        "port": str(one.port) if one.port else "",
+        "test": _test(made.test.argv) if made.test is not None else "",
+        "runs": one.runs,
+        "is": json.dumps(instance_to_json(one), separators=(",", ":")),
+    }
+    yield from ("--label", "@home")
+    for name, value in told.items():
+        yield from ("--label", f"towline.{name}={value}")
+    for name, value in made.labels.items():
+        yield from ("--label", f"{name}={value}")
+
+
+def _options(made: Container, one: Instance | None) -> Iterator[str]:
+    yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+    yield from _each("--cap-add", made.capabilities)
+    yield from _each("--tmpfs", made.tmpfs)
+    yield from (word for mount in made.mounts for word in ("--mount", _mount(mount)))
+    yield from (word for port in made.published for word in ("--publish", f"{port.partition('/')[0]}:{port}"))
+    yield from ("--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=5")
+    yield from ("--pids-limit", str(made.pids), "--oom-score-adj", str(made.oom_score))
+    if made.read_only:
+        yield "--read-only"
+    if made.init:
+        yield "--init"
+    if made.memory is not None:
+        # Without room to swap: what is over its limit is killed, and the others stay quick.
+        yield from ("--memory", str(made.memory), "--memory-swap", str(made.memory))
+    known = {"--user": made.user, "--workdir": made.working_dir, "--cpus": made.cpus, "--cpu-shares": made.cpu_shares,
+             "--shm-size": made.shared_memory}  # fmt: skip
+    for name, value in known.items():
+        if value is not None:
+            yield from (name, str(value))
+    if one is not None:
+        yield from ("--stop-signal", f"SIG{one.stop_signal}", "--stop-timeout", _whole(one.stop_within))
+    yield from _tested(made)
+    yield from _joined(made)
+    if made.entrypoint:
+        yield from ("--entrypoint", made.entrypoint[0])
+
+
+def _tested(made: Container) -> Iterator[str]:
+    test = made.test
+    if test is None:
+        return
+    if not test.argv:
+        yield "--no-healthcheck"
+        return
+    yield from ("--health-cmd", _test(test.argv), "--health-interval", f"{test.interval:g}s")
+    yield from ("--health-timeout", f"{test.timeout:g}s", "--health-retries", str(test.retries))
+    yield from ("--health-start-period", f"{test.start_within:g}s")
+
+
+def _joined(made: Container) -> Iterator[str]:
+    if made.namespace is not None:
+        yield from ("--network", f"container:{made.namespace}")
+    elif made.networks:
+        yield from ("--network", made.networks[0].name)
+        yield from _each("--network-alias", made.networks[0].aliases)
+
+
+def _said(made: Container) -> tuple[str, ...]:
+    """The image and the words after it: of an entrypoint the engine takes the first word only."""
+    return (made.image, *(made.entrypoint or ())[1:], *(made.command or ()))
+
+
+def _networks(made: Container) -> str:
+    return "\n".join(f"{one.name} {'--internal' if one.internal else ''}".strip() for one in made.networks)
+
+
+def _more(made: Container) -> str:
+    return "\n".join(" ".join((one.name, *_each("--alias", one.aliases))) for one in made.networks[1:])
+
+
+def _mount(mount: Mount) -> str:
+    source = (
+        f"type=volume,source={mount.source}" if mount.kind == "volume" else f"type=bind,source=@folder/{mount.source}"
+    )
+    return f"{source},target={mount.target}{',readonly' if mount.read_only else ''}"
+
+
+def _test(argv: Sequence[str]) -> str:
+    return " ".join(map(quote, argv)) if argv else ""
+
+
+def _each(option: str, words: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        yield from (option, word)
+
+
+def _words(*words: str) -> str:
+    """Words of a shell; `@home` and `@folder` are only known on the host."""
+    return " ".join(_word(word) for word in words)
+
+
+def _word(word: str) -> str:
+    if word == "@home":
+        return '"towline.home=$home"'
+    head, mark, rest = word.partition("@folder/")
+    return f'{quote(head)}"$home"/{quote(rest)}' if mark else quote(word)
+
+
+def _whole(span: float) -> str:
+    return str(max(0, round(span)))

@@ -1,0 +1,203 @@
+# Containers of a target. Each has the label towline.home=$home, so that nobody else's is ever touched.
+
+# The variables of the app may be called as Docker's own: its socket is named, and the client found before they are set.
+engine=$(command -v docker) || fail 'there is no docker on this host' 'towline provision HOST'
+docker() { "$engine" -H unix:///var/run/docker.sock "$@"; }
+
+label() { docker inspect -f "{{index .Config.Labels \"towline.$2\"}}" "$1" 2>/dev/null; }
+state() { docker inspect -f '{{.State.Status}}' "$1" 2>/dev/null; }
+
+# id_of INSTANCE: its container, running or not.
+id_of() { docker ps -aq --no-trunc --filter "label=towline.home=$home" --filter "label=towline.instance=$1" | head -n 1; }
+
+# was INSTANCE: what ran under that name, for the journal.
+was() {
+  id=$(id_of "$1") found=null
+  [ -z "$id" ] || [ "$(state "$id")" = exited ] || found=$(label "$id" is)
+  printf '{"instance":%s}' "${found:-null}"
+}
+
+# needs_networks: lines `NAME INTERNAL`; each is made once.
+make_networks() {
+  while read -r network internal; do
+    docker network inspect "$network" >/dev/null 2>&1 ||
+      docker network create $internal --label "towline.home=$home" "$network" >/dev/null ||
+      fail "the network $network cannot be made"
+  done
+}
+
+# with_env DIGEST COMMAND ...: the command, with the names of the stashed environment as `-e NAME` in place of `@env`.
+with_env() {
+  env=$1
+  shift
+  names=
+  if [ -n "$env" ]; then
+    [ -e "$home/stash/.env/$env" ] || fail 'an environment was never sent to this host' 'towline deploy'
+    names=$(sed -n 's/^export \([A-Za-z_][A-Za-z0-9_]*\)=.*/-e \1/p' "$home/stash/.env/$env")
+  fi
+  (
+    [ -z "$env" ] || . "$home/stash/.env/$env"
+    for word; do
+      shift
+      # shellcheck disable=SC2086  # names of variables, split on purpose
+      if [ "$word" = @env ]; then set -- "$@" $names; else set -- "$@" "$word"; fi
+    done
+    "$engine" -H unix:///var/run/docker.sock "$@"
+  )
+}
+
+# runs_as INSTANCE DIGEST
+runs_as() {
+  id=$(id_of "$1")
+  [ -n "$id" ] && [ "$(state "$id")" = running ] && [ "$(label "$id" digest)" = "$2" ] || exit 1
+  echo "it runs, as it should"
+}
+
+# started NAME ENV NETWORKS MORE ARGUMENTS ...: made anew, joined to MORE networks (lines `NETWORK ALIAS...`), started.
+started() {
+  name=$1 env=$2 networks=$3 more=$4
+  shift 4
+  docker rm -f "$name" >/dev/null 2>&1
+  printf '%s\n' "$networks" | make_networks || exit 1
+  id=$(with_env "$env" create --name "$name" "$@" 2>&1) || { printf '%s\n' "$id"; refused "$id"; }
+  id=$(printf '%s\n' "$id" | tail -n 1)
+  [ -z "$more" ] || printf '%s\n' "$more" | while read -r network aliases; do
+    # shellcheck disable=SC2086  # words, split on purpose
+    docker network connect $aliases "$network" "$id" || exit 1
+  done || fail "$name cannot join its networks"
+  why=$(docker start "$id" 2>&1) || { printf '%s\n' "$why"; refused "$why"; }
+  echo "container $(printf '%.12s' "$id")"
+}
+
+# refused WHAT: the engine's own words, with a hint where there is one.
+refused() {
+  case $1 in
+    *'No such image'* | *'pull access denied'* | *'not found'*) fail "the engine has no such image: $(printf '%s\n' "$1" | tail -n 1)" 'docker pull IMAGE, on the host' ;;
+    *'already allocated'* | *'address already in use'*) fail "a port is taken: $(printf '%s\n' "$1" | tail -n 1)" 'ss -ltnp' ;;
+    *) fail "the engine refused: $(printf '%s\n' "$1" | tail -n 1)" 'journalctl -u docker' ;;
+  esac
+}
+
+# The last words of a container, how it ended, and what its health test said.
+evidence() {
+  docker logs --tail 20 "$1" 2>&1
+  docker inspect -f '{{range .State.Health.Log}}{{.Output}}{{end}}' "$1" 2>/dev/null | tail -n 5
+  docker inspect -f 'exit code {{.State.ExitCode}}, out of memory: {{.State.OOMKilled}}, restarts: {{.RestartCount}}' "$1"
+}
+
+# is_ready: asks the container's own test at once, since the engine asks only after its interval; without a test it must
+# have lived for SETTLE seconds.
+is_ready() {
+  [ "$(state "$id")" = running ] || return 1
+  test=$(label "$id" test)
+  if [ -n "$test" ]; then
+    timeout 10 "$engine" -H unix:///var/run/docker.sock exec "$id" /bin/sh -c "$test" >"$work/test" 2>&1
+  else
+    began=$(date -d "$(docker inspect -f '{{.State.StartedAt}}' "$id")" +%s)
+    [ "$(($(date +%s) - began))" -gt "$(label "$id" settle)" ]
+  fi
+}
+
+# The engine asks its test only after the first interval: until then this is how others know.
+noted_ready() {
+  mkdir -p "$home/ready" && : >"$home/ready/$id"
+  echo 'it answers'
+}
+
+ready_now() {
+  id=$(id_of "$1")
+  [ -n "$id" ] && is_ready || exit 1
+  noted_ready
+}
+
+# ready INSTANCE SECONDS
+ready() {
+  id=$(id_of "$1") waited=0
+  [ -n "$id" ] || fail "$1 is not there"
+  until is_ready; do
+    restarts=$(docker inspect -f '{{.RestartCount}}' "$id")
+    if [ "$(state "$id")" = exited ] || [ "${restarts:-0}" -ge 3 ]; then
+      evidence "$id"
+      fail "$1 ends as soon as it is started" "towline logs $(label "$id" service)"
+    fi
+    if [ "$waited" -ge "$(($2 * 4))" ]; then
+      evidence "$id"
+      cat "$work/test" 2>/dev/null
+      fail "$1 was not ready within $2 s" "towline logs $(label "$id" service)"
+    fi
+    waited=$((waited + 1))
+    sleep 0.25
+  done
+  noted_ready
+}
+
+# connections INSTANCE: how many clients its port has, read from the network of its first process.
+connections() {
+  pid=$(docker inspect -f '{{.State.Pid}}' "$id") port=$(label "$id" port)
+  [ "${pid:-0}" -gt 0 ] && [ -n "$port" ] || { echo 0; return; }
+  port=$(printf '%04X' "$port")
+  cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null | awk -v port=":$port" '$4 == "01" && index($2, port) { n++ } END { print n + 0 }'
+}
+
+# drained INSTANCE SECONDS
+drained() {
+  id=$(id_of "$1") waited=0
+  [ -n "$id" ] && [ "$(state "$id")" = running ] || { echo 'it does not run'; return; }
+  while open=$(connections) && [ "$open" -gt 0 ]; do
+    [ "$waited" -lt "$(($2 * 4))" ] || { echo "$open connections were still open after $2 s"; return; }
+    waited=$((waited + 1))
+    sleep 0.25
+  done
+  echo 'no connection is open'
+}
+
+# ended INSTANCE SECONDS: stopped and kept for those who look for its last words; those before it go.
+ended() {
+  id=$(id_of "$1")
+  [ -n "$id" ] || { echo 'it was not there'; return; }
+  before=$(docker ps -aq --no-trunc --filter "label=towline.home=$home" --filter "label=towline.service=$(label "$id" service)" --filter status=exited)
+  docker stop -t "$2" "$id" >/dev/null || fail "$1 cannot be stopped" 'journalctl -u docker'
+  rm -f "$home/ready/$id"
+  for old in $before; do [ "$old" = "$id" ] || docker rm "$old" >/dev/null; done
+  echo "ended with exit code $(docker inspect -f '{{.State.ExitCode}}' "$id")"
+}
+
+has_ended() {
+  id=$(id_of "$1")
+  [ -z "$id" ] || [ "$(state "$id")" = exited ] || [ "$(state "$id")" = created ] || fail "$1 still runs"
+  echo 'no process of it is left'
+}
+
+# volume NAME STORE KIND MAJOR
+volume_is_there() {
+  [ -z "$1" ] || docker volume inspect "$1" >/dev/null 2>&1 || exit 1
+  echo 'its data is there'
+}
+make_volume() {
+  docker volume create --label "towline.home=$home" --label "towline.store=$2" --label "towline.kind=$3" --label "towline.major=$4" "$1" >/dev/null ||
+    fail "the volume $1 cannot be made" 'df -h'
+  echo "volume $1"
+}
+
+# mark NAME MARKER: what a task was last done with.
+marked_with() {
+  [ -n "$2" ] && [ "$(cat "$home/tasks/$1" 2>/dev/null)" = "$2" ] || exit 1
+  echo 'done before, and nothing it depends on has changed'
+}
+mark() {
+  [ -z "$2" ] || { mkdir -p "$home/tasks" && printf '%s\n' "$2" | replace "$home/tasks/$1"; } || fail 'its mark cannot be kept'
+}
+
+# ran NAME SECONDS ENV NETWORKS MORE ARGUMENTS ...: a container to its end; its output is the evidence.
+ran() {
+  name=$1 within=$2 env=$3 networks=$4 more=$5
+  shift 5
+  started "$name" "$env" "$networks" "$more" "$@"
+  code=$(timeout "$within" "$engine" -H unix:///var/run/docker.sock wait "$name")
+  mkdir -p "$home/logs"
+  docker logs "$name" 2>&1 | masked | tee -a "$home/logs/$name.log" | tail -c 65536
+  docker rm -f "$name" >/dev/null
+  [ -n "$code" ] || fail "$name was not done within $within s"
+  [ "$code" -eq 0 ] || fail "$name ended with status $code"
+  echo 'it ended with status 0'
+}

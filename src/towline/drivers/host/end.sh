@@ -1,0 +1,23 @@
+# The end of a target on this host.
+
+# A host may be without an engine: then there is nothing to remove.
+nothing_left() {
+  ! command -v docker >/dev/null 2>&1 || [ -z "$(docker ps -aq --filter "label=towline.home=$home")" ] || exit 1
+}
+
+remove_all() {
+  command -v docker >/dev/null 2>&1 || return 0
+  for id in $(docker ps -aq --filter "label=towline.home=$home"); do docker rm -f "$id" >/dev/null; done
+  for network in $(docker network ls -q --filter "label=towline.home=$home"); do
+    docker network rm "$network" >/dev/null || fail 'a network of the app is still in use' 'docker network ls'
+  done
+  rm -rf "$home/door" "$home/caddy" "$home/ready"
+}
+
+# purge STORE: with an empty name all of them.
+purge() {
+  for volume in $(docker volume ls -q --filter "label=towline.home=$home" ${1:+--filter "label=towline.store=$1"}); do
+    docker volume rm "$volume" >/dev/null || fail "the volume $volume is still in use" 'docker ps -a'
+  done
+  echo 'deleted'
+}

@@ -1,0 +1,40 @@
+# One transaction for all: dpkg's triggers and the solver run once. WAIT: seconds to wait for another apt, which a
+# server's first minutes often have.
+#: shared
+missing() {
+    for name in $WANTED; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || printf ' %s' "$name"
+    done
+}
+#: holds
+lacks=$(missing)
+[ -z "$lacks" ] || no "not installed:$lacks"
+printf 'installed: %s\n' "$WANTED"
+#: apply
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() {
+    left=$WAIT
+    while :; do
+        apt-get -qq -o "DPkg::Lock::Timeout=$WAIT" -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+            -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >"$log" 2>&1 && return 0
+        # The lists have a lock of their own, for which apt does not wait.
+        grep -q 'Could not get lock\|Unable to lock' "$log" && [ "$left" -gt 0 ] || return 1
+        left=$((left - 2))
+        sleep 2
+    done
+}
+give_up() {
+    tail -n 15 "$log" >&2
+    no "apt-get $1 did not go through"
+}
+lists() { find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -1440 2>/dev/null | grep -q .; }
+if [ -n "$(ls /var/lib/dpkg/updates 2>/dev/null)" ]; then dpkg --configure -a >"$log" 2>&1 || give_up 'had been interrupted, and dpkg'; fi
+lists || apt update || give_up update
+# shellcheck disable=SC2046  # a list of words
+if ! apt install -y --no-install-recommends $(missing); then
+    # Lists of this morning may name versions that the mirror has replaced.
+    apt update || give_up update
+    apt install -y --no-install-recommends $(missing) || give_up install
+fi
