@@ -128,6 +128,22 @@ def test_only_the_door_is_published_and_nothing_can_gain_rights(making: Making) 
         assert all(network.internal for network in store.server.container.networks)
 
 
+def test_without_a_front_door_services_answer_to_their_own_names(checkout: Path, tmp_path: Path) -> None:
+    """A host that browsers never reach: a private service is found by its name, and nothing is shifted."""
+    page = (checkout / "examples" / "nutri" / "towline.yaml").read_text().partition("targets:")[0]
+    page += "targets: {production: {shape: hybrid, sites: {cloud: {kind: render}, box: {kind: host, ssh: deploy@host}},"
+    page += " place: {ml: box, '*': cloud}}}\n"
+    made = material(checkout, "nutri", "production", tmp_path, page)
+    values = {one.setting: Secret(VALUE) for one in made.variables if one.setting}
+    told = {"REGISTRY": "registry.example", "VERSION": "7", "PUBLIC_HOST": "shop.example"}
+    site = made.target.sites[1]
+    part = site_bundle(Making(made, site, {}, values | {name: Secret(text) for name, text in told.items()}, b"salt"))
+    (ml,) = part.services
+    assert (part.door, ml.upstreams) == (None, ())
+    assert ml.instances[0].container is not None
+    assert [one.aliases for one in ml.instances[0].container.networks] == [("ml",)]
+
+
 class _Name(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = str(self.connection.getsockname()[1]).encode()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towline.artifacts import host_door
 from towline.artifacts.containers import text_of
 from towline.artifacts.environment import as_contents
-from towline.artifacts.front_door import HOST
+from towline.artifacts.front_door import HOST, container_port
 from towline.artifacts.host_layout import DOOR, layout
 from towline.artifacts.host_stores import setup_of, volume_of
 from towline.artifacts.model import ServiceArtifact, SiteBundle, StoreArtifact
@@ -49,10 +50,14 @@ class Making:
     salt: bytes
     contents: dict[str, Secret] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def layout(self) -> HostLayout:
         """Everything that runs there."""
         return layout(self.material, self.site)
+
+    def through_door(self, service: Service) -> bool:
+        """Whether its requests come through the front door; a host that browsers never reach has none."""
+        return host_door.through_door(service) and any(one.name == DOOR for one in self.layout.containers)
 
     def stash(self, secret: Secret) -> str:
         """Keep a secret among the contents; its digest stands for it everywhere else."""
@@ -119,7 +124,7 @@ def _door(making: Making, made: HostContainer) -> Instance:
     return Instance(
         name=DOOR,
         service=DOOR,
-        revision=digest_of(container.image)[:8],
+        revision=_revision(container, ""),
         runs="door",
         ready=Probe("lives", within=_DOOR_READY),
         stop_within=made.stop_within,
@@ -194,12 +199,12 @@ def _instances(making: Making, service: Service, made: HostContainer) -> tuple[I
     env = _environment(making, made)
     template = _container(making, made, "")
     revision = _revision(template, env or "")
-    door = host_door.through_door(service)
+    door = making.through_door(service)
     found = []
     for number in range(1, made.replicas + 1):
         name = f"{service.name}.{revision}.{number}"
         container = replace(template, name=making.full(name))
-        if service.kind == "stateful":
+        if not door and service.kind != "worker":
             # Nothing stands between it and those who call it: it answers to its own name.
             container = replace(
                 container, networks=tuple(replace(one, aliases=(service.name,)) for one in container.networks)
@@ -230,10 +235,8 @@ def _probe(service: Service, made: HostContainer) -> Probe:
 
 
 def _upstreams(making: Making, service: Service, instances: tuple[Instance, ...]) -> tuple[str, ...]:
-    if not host_door.through_door(service):
+    if not making.through_door(service):
         return ()
-    from towline.artifacts.front_door import container_port
-
     port = container_port(service, making.material.containers.get(service.name))
     return tuple(f"{one.container.name}:{port}" for one in instances if one.container)
 

@@ -137,7 +137,7 @@ def _store_swap(store: StoreArtifact, facts: Facts) -> Swap:
 def _door_swap(wanted: SiteBundle, facts: Facts) -> Swap:
     if wanted.door is None:
         return Swap()
-    pause = "the front door restarts at another port: nothing answers for a moment"
+    pause = "the front door restarts, since its port, version or networks changed: nothing answers for a moment"
     return swap_server(wanted.door, running_of(wanted.door.service, facts), pause)
 
 
