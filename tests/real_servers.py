@@ -124,10 +124,10 @@ class Postgres(Server):
         return [*_as_nobody(), str(postgres_binaries() / "postgres"), "-D", str(data), *options]
 
     def kill(self) -> None:
-        """Kill it, and see its backends out: they lead sessions of their own and hold the shared memory a moment."""
+        """Kill it with its backends, which lead sessions of their own and hold its shared memory."""
         super().kill()
         data = str(self.folder / "data")
-        until(lambda: data not in _working_folders(), f"no process works in {data}")
+        until(lambda: not _killed_in(data), f"no process works in {data}")
 
     def answers(self) -> bool:
         """Ask for a connection."""
@@ -296,9 +296,12 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _working_folders() -> set[str]:
-    folders = set()
+def _killed_in(folder: str) -> list[int]:
+    """The processes that work in a folder, each sent a KILL."""
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended, or is not ours to ask
-            folders.add(str((process / "cwd").readlink()))
-    return folders
+            if os.readlink(process / "cwd") == folder:
+                os.kill(int(process.name), signal.SIGKILL)
+                found.append(int(process.name))
+    return found
