@@ -301,7 +301,7 @@ def _killed_in(folder: str) -> list[int]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended, or is not ours to ask
-            if os.readlink(process / "cwd") == folder:
+            if str((process / "cwd").readlink()) == folder:
                 os.kill(int(process.name), signal.SIGKILL)
                 found.append(int(process.name))
     return found
