@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.acceptance.test_docs import run_blocks
+from tests.acceptance.typed import typed
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 
 def catalog(folder: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """`towline catalog ...` in a folder; it ends with `status` and never with a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "towline.cli.main", "catalog", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    """`towline catalog ...` in a folder."""
+    return typed(folder, "catalog", *words, status=status)
 
 
 def answer(folder: Path, *words: str, status: int = 0) -> Any:

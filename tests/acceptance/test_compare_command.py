@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.acceptance.test_docs import run_blocks
+from tests.acceptance.typed import typed
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 
@@ -24,17 +24,8 @@ def cooly(checkout: Path, tmp_path: Path) -> Path:
 
 
 def compare(folder: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """`towline compare ...` in a folder; it ends with `status` and never with a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "towline.cli.main", "compare", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    """`towline compare ...` in a folder."""
+    return typed(folder, "compare", *words, status=status)
 
 
 def answer(folder: Path, *words: str, status: int = 0) -> Any:

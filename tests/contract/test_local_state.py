@@ -18,12 +18,13 @@ from towline.core.secret import Secret
 from towline.drivers.local import data
 from towline.drivers.local.blobs import Blobs
 from towline.drivers.local.home import home_of
-from towline.drivers.local.journal import Journal, releases
+from towline.drivers.local.journal import Journal
 from towline.drivers.local.lock import Lock
 from towline.drivers.local.routes import Route, Routes
 from towline.drivers.local.slots import Slots
 from towline.drivers.local.tables import Table
 from towline.steps.model import Line
+from towline.steps.past import releases
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from towline.core.errors import Findings, Refused, UsageError
 from towline.core.secret import Secret
-from towline.ops.secrets import Store, Wanted
+from towline.ops.secrets import Vault, Wanted
 from towline.secrets.dotenv import dotenv_text, read_dotenv
 from towline.secrets.identity import KEY, KEY_FILE, key_place
 from towline.secrets.vault import VaultPlace, read_vault
@@ -32,7 +32,7 @@ def wanted(name: str, *, generated: bool = False, optional: bool = False) -> Wan
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Vault:
     """An app's target that asks for two names, with no vault yet."""
     place = VaultPlace(
         tmp_path / "app" / "secrets" / "production.age",
@@ -40,10 +40,10 @@ def store(tmp_path: Path) -> Store:
         key_place("shop", "production", {"XDG_CONFIG_HOME": str(tmp_path / "config")}),
     )
     asks = {"API_KEY": wanted("API_KEY"), "SESSION_SECRET": wanted("SESSION_SECRET", generated=True)}
-    return Store("production", place, asks, "2026-01-31")
+    return Vault("production", place, asks, "2026-01-31")
 
 
-def test_a_value_comes_back_and_stands_nowhere_in_clear(store: Store, tmp_path: Path) -> None:
+def test_a_value_comes_back_and_stands_nowhere_in_clear(store: Vault, tmp_path: Path) -> None:
     """Only the vault has it, encrypted; the key is private and outside of the project."""
     store.put({"API_KEY": Secret(VALUE)})
     assert store.reveal("API_KEY") == Secret(VALUE)
@@ -54,7 +54,7 @@ def test_a_value_comes_back_and_stands_nowhere_in_clear(store: Store, tmp_path: 
 
 
 @pytest.mark.needs("age")
-def test_the_ordinary_program_opens_it(store: Store) -> None:
+def test_the_ordinary_program_opens_it(store: Vault) -> None:
     """`age --decrypt` with the key gives JSON with the value."""
     store.put({"API_KEY": Secret(VALUE)})
     argv = ["age", "--decrypt", "--identity", str(store.place.key.path), str(store.place.file)]
@@ -62,7 +62,7 @@ def test_the_ordinary_program_opens_it(store: Store) -> None:
     assert found == {"API_KEY": {"value": VALUE, "since": "2026-01-31", "how": "given"}}
 
 
-def test_fill_makes_only_what_any_text_serves_and_once(store: Store) -> None:
+def test_fill_makes_only_what_any_text_serves_and_once(store: Vault) -> None:
     """A secret that only a person has stays missing; what has a value keeps it."""
     assert store.fill() == ("SESSION_SECRET",)
     before = store.reveal("SESSION_SECRET")
@@ -72,7 +72,7 @@ def test_fill_makes_only_what_any_text_serves_and_once(store: Store) -> None:
     assert states == {"API_KEY": ("missing", None), "SESSION_SECRET": ("set", "generated")}
 
 
-def test_the_environment_is_refused_until_nothing_is_missing(store: Store) -> None:
+def test_the_environment_is_refused_until_nothing_is_missing(store: Vault) -> None:
     """All missing names at once, and then a file with every value."""
     with pytest.raises(Findings) as caught:
         store.environment()
@@ -85,7 +85,7 @@ def test_the_environment_is_refused_until_nothing_is_missing(store: Store) -> No
     assert "API_KEY=" in store.environment()
 
 
-def test_rotation_changes_made_values_and_refuses_given_ones(store: Store) -> None:
+def test_rotation_changes_made_values_and_refuses_given_ones(store: Vault) -> None:
     """And says who reads them."""
     store.fill()
     store.put({"API_KEY": Secret(VALUE)})
@@ -98,7 +98,7 @@ def test_rotation_changes_made_values_and_refuses_given_ones(store: Store) -> No
         store.rotate(["SESSION_SECRE"])
 
 
-def test_another_key_opens_it_only_while_it_is_shared(store: Store, tmp_path: Path) -> None:
+def test_another_key_opens_it_only_while_it_is_shared(store: Vault, tmp_path: Path) -> None:
     """A second reader gets in by `share`, in file or variable, and is out again after `--remove`."""
     store.put({"API_KEY": Secret(VALUE)})
     path = tmp_path / "other.txt"
@@ -119,7 +119,7 @@ def test_another_key_opens_it_only_while_it_is_shared(store: Store, tmp_path: Pa
         store.share(str(store.own_key()), remove=True)
 
 
-def test_a_vault_without_its_key_is_said_so(store: Store) -> None:
+def test_a_vault_without_its_key_is_said_so(store: Vault) -> None:
     """The message names where the key belongs; nothing is changed, and no new key is made."""
     store.put({"API_KEY": Secret(VALUE)})
     store.place.key.path.unlink()
@@ -143,7 +143,7 @@ def test_a_vault_without_its_key_is_said_so(store: Store) -> None:
     ],
 )
 def test_what_is_broken_is_told_and_left_as_it_is(
-    store: Store, spoil: object, error: type[Exception], said: str
+    store: Vault, spoil: object, error: type[Exception], said: str
 ) -> None:
     """Each with a sentence and a hint; the vault is not written."""
     store.put({"API_KEY": Secret(VALUE)})
@@ -156,7 +156,7 @@ def test_what_is_broken_is_told_and_left_as_it_is(
     assert store.place.file.read_bytes() == before
 
 
-def test_all_unusable_values_at_once(store: Store) -> None:
+def test_all_unusable_values_at_once(store: Vault) -> None:
     """A name that no environment can have, an empty value, a NUL: three findings, no vault."""
     with pytest.raises(Findings) as caught:
         store.put({"NO-NAME": Secret("x"), "EMPTY": Secret(""), "NUL": Secret("a\0b")})

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from towline.spec.model import Service, Site, Store
 
 TASK_WITHIN = 600.0
-PREPARE_WITHIN = 120.0
 
 SETTINGS = "/etc/towline"
 """The folder of the door's configuration inside its container."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from towline.artifacts.containers import text_of
 from towline.artifacts.front_door import container_port, routes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from towline.artifacts.front_door import Route
     from towline.artifacts.rendered import Material
@@ -183,11 +182,3 @@ def _headers(headers: Mapping[str, str]) -> Plain:
               "set": {name: [value]}}} for name, value in headers.items()]  # fmt: skip
     hidden = {"handler": "headers", "response": {"deferred": True, "delete": ["Server", "Via"]}}
     return {"handler": "subroute", "routes": [{"handle": [*rules, hidden]}]}
-
-
-def names_of(material: Material, site: Site, host: str | None) -> Iterator[str]:
-    """The addresses at which people find the services of a host."""
-    values = {} if host is None else {"PUBLIC_HOST": host}
-    for route in routes(material.placement, site, material.containers):
-        if route.domain is not None or host is not None:
-            yield text_of(route.url, values)

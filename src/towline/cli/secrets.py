@@ -16,7 +16,7 @@ from towline.core.errors import UsageError
 from towline.core.secret import Secret
 
 if TYPE_CHECKING:
-    from towline.ops.secrets import Store
+    from towline.ops.secrets import Vault
 
 Of = Annotated[str, typer.Option("--target", "-t", help="Whose secrets: a target of towline.yaml.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="The name of a variable.", show_default=False)]
@@ -156,10 +156,10 @@ def share(
     _said(Screen(as_json), f"The vault of {target} is open to {count} now.", {"readers": list(readers)})
 
 
-def _open(project: Path, target: str) -> Store:
-    from towline.ops.secrets import open_store
+def _open(project: Path, target: str) -> Vault:
+    from towline.ops.secrets import open_vault
 
-    return open_store(project, target, datetime.now(UTC).date().isoformat())
+    return open_vault(project, target, datetime.now(UTC).date().isoformat())
 
 
 def _said(screen: Screen, sentence: str, document: dict[str, object]) -> None:

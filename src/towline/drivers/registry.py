@@ -62,6 +62,13 @@ def host_of(site: Site, app: str, target: str, project: Path, listener: Listener
     return HostSite(link, HOST_HOME.format(app=app, target=target), site=site.name)
 
 
+def address_of(where: str) -> str:
+    """The host alone in what a person types after `ssh`. Raises UsageError when it is no address."""
+    from towline.drivers.host.address import Address
+
+    return Address.parse(where).host
+
+
 def bare_machine_of(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:
     """A machine that is no site yet, by what a person types after `ssh`. Raises UsageError for no address."""
     from towline.drivers.host.address import Address

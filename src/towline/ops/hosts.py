@@ -13,8 +13,8 @@ from towline.artifacts.model import Bundle
 from towline.core.errors import Finding, Findings, UsageError, Where
 from towline.core.secret import Secret, generate
 from towline.ops.render import material_of
-from towline.ops.secrets import store_of
-from towline.ops.workspace import open_host, open_workspace
+from towline.ops.secrets import vault_of
+from towline.ops.workspace import open_host, open_workspace, ssh_host_of
 from towline.spec.read import PAGE, read_page, target_alone
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from towline.artifacts.rendered import Material
     from towline.core.events import Listener
-    from towline.ops.secrets import Store
+    from towline.ops.secrets import Vault
     from towline.ops.workspace import LiveSite, Workspace
     from towline.spec.model import App, Site, Target
     from towline.steps.driver import Driver
@@ -35,7 +35,7 @@ class Hosts:
     """One target on hosts. `told` are settings for this run alone, such as the version; they go before the vault's."""
 
     material: Material
-    vault: Store
+    vault: Vault
     live: Mapping[str, LiveSite]
     told: Mapping[str, str] = field(default_factory=dict)
 
@@ -100,9 +100,7 @@ class Hosts:
 
     def _by_default(self) -> dict[str, Secret]:
         """The address of the first host is the name of the app, while nobody gives it one."""
-        where = self.target.sites[0].options.get("ssh", "")
-        host = where.rpartition("@")[2].partition(":")[0].strip("[]")
-        return {HOST.name: Secret(host)} if host else {}
+        return {HOST.name: Secret(ssh_host_of(self.target.sites[0]))}
 
     def _missing(self, known: Mapping[str, Secret]) -> Iterator[Finding]:
         where = Where(str(self.vault.place.file))
@@ -137,7 +135,7 @@ def open_hosts(
         one.name: open_host(one, app, target, project.resolve(), listener)  # one connection a host
         for one in material.target.sites
     }
-    return Hosts(material, store_of(project, material, today), live, told or {})
+    return Hosts(material, vault_of(project, material, today), live, told or {})
 
 
 def open_target(project: Path, target: str, listener: Listener) -> Workspace | Hosts:

@@ -60,7 +60,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Store:
+class Vault:
     """The secrets of one target of one project, opened. `today` is an ISO date."""
 
     target: str
@@ -173,18 +173,18 @@ class Store:
         return self.place.key.path.with_name(f".{self.place.key.path.name}.lock")
 
 
-def open_store(project: Path, target: str, today: str, *, env: Mapping[str, str] = os.environ) -> Store:
+def open_vault(project: Path, target: str, today: str, *, env: Mapping[str, str] = os.environ) -> Vault:
     """The secrets of a target. Raises Findings with all that is wrong with the project's files."""
-    return store_of(project, material_of(project, target, project / "deploy" / target, env=env), today, env=env)
+    return vault_of(project, material_of(project, target, project / "deploy" / target, env=env), today, env=env)
 
 
-def store_of(project: Path, material: Material, today: str, *, env: Mapping[str, str] = os.environ) -> Store:
+def vault_of(project: Path, material: Material, today: str, *, env: Mapping[str, str] = os.environ) -> Vault:
     """The secrets of a target whose files were read already."""
     folder, target = project.resolve() / FOLDER, material.target.name
     place = VaultPlace(
         folder / f"{target}.age", folder / f"{target}.recipients", key_place(material.app.name, target, env)
     )
-    return Store(target, place, wanted_by(material), today)
+    return Vault(target, place, wanted_by(material), today)
 
 
 def wanted_by(material: Material) -> dict[str, Wanted]:

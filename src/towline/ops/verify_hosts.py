@@ -11,6 +11,7 @@ import httpx
 
 from towline.artifacts.front_door import HOST, routes
 from towline.ops.report import Check, Verdict
+from towline.ops.workspace import outside_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,18 +37,15 @@ def verify_hosts(hosts: Hosts, told: Callable[[Check], None] | None = None) -> V
 
 
 def _checks(hosts: Hosts) -> Iterator[Check]:
+    public = hosts.values()[HOST.name].reveal()
     for site in hosts.target.sites:
         facts = hosts.live[site.name].observe()
         yield from _alive(hosts, site, facts)
-        address = _address(site)
+        address = outside_of(site)
         for route in routes(hosts.material.placement, site, hosts.material.containers):
             if route.kind != "bucket":
-                yield _answers(hosts, route, address)
+                yield _answers(hosts, route, address, public)
         yield _closed(site, address)
-
-
-def _address(site: Site) -> str:
-    return site.options.get("address") or site.options["ssh"].rpartition("@")[2].partition(":")[0].strip("[]")
 
 
 def _alive(hosts: Hosts, site: Site, facts: Facts) -> Iterator[Check]:
@@ -63,10 +61,9 @@ def _alive(hosts: Hosts, site: Site, facts: Facts) -> Iterator[Check]:
         yield Check(f"{name} is alive on {site.name}", ok=ok, saw=saw, hint=f"towline logs {name}")
 
 
-def _answers(hosts: Hosts, route: Route, address: str) -> Check:
+def _answers(hosts: Hosts, route: Route, address: str, public: str) -> Check:
     """Through the front door, by the name that a browser uses, at the address of the host."""
     name = f"{route.name} answers through the front door"
-    public = hosts.values()[HOST.name].reveal()
     host = route.domain or (public if route.label is None else f"{route.label}.{public}")
     secure = route.domain is not None
     internal = any(one.options.get("certificates") == "internal" for one in hosts.target.sites)

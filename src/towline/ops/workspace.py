@@ -15,7 +15,7 @@ from towline.artifacts.services import Sources
 from towline.artifacts.source import source_digest
 from towline.core.errors import UsageError
 from towline.core.events import Listener, ignore
-from towline.drivers.registry import bare_machine_of, driver_of, host_of
+from towline.drivers.registry import address_of, bare_machine_of, driver_of, host_of
 from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
@@ -201,6 +201,16 @@ def open_standing(project: Path, target: str) -> Standing:
 def open_host(site: Site, app: str, target: str, project: Path, listener: Listener) -> LiveSite:
     """The driver of a machine; it connects when it is asked. Raises UsageError when nobody says where it is."""
     return host_of(site, app, target, project, listener)
+
+
+def outside_of(site: Site) -> str:
+    """Where a host is asked from outside: the address that its site gives, else the host that ssh goes to."""
+    return site.options.get("address") or ssh_host_of(site)
+
+
+def ssh_host_of(site: Site) -> str:
+    """The host that ssh goes to."""
+    return address_of(site.options["ssh"])
 
 
 def open_bare_machine(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
         WaitReady,
     )
 
-SOCKET = "/var/run/docker.sock"
 PREPARE_WITHIN = 120.0
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from towline.core.secret import Secret
 from towline.drivers.host.container_facts import instances_in, stores_in, upstreams_in
-from towline.drivers.host.journal import releases
 from towline.steps.model import Facts, Room
+from towline.steps.past import releases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

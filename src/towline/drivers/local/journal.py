@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from towline.core.errors import Defect, Where
 from towline.core.files import append_synced
 from towline.steps.model import Line, line_from_json, to_json
+from towline.steps.past import breaks_off
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,41 +59,10 @@ class Journal:
         try:
             return line_from_json(json.loads(text))
         except ValueError as error:
-            if last or _breaks_off(error, text):
+            if last or breaks_off(error, text):
                 return None
             raise Defect("a line of the journal cannot be read", where=Where(str(self._path), number)) from error
 
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace")
-
-
-def _breaks_off(error: ValueError, text: str) -> bool:
-    """Whether JSON ends too early, as opposed to being wrong in the middle."""
-    if not isinstance(error, json.JSONDecodeError):
-        return False
-    return error.msg.startswith("Unterminated string") or error.pos >= len(text) - len("false")
-
-
-def releases(lines: tuple[Line, ...]) -> tuple[tuple[int, ...], int]:
-    """The finished deploys that no rollback has taken back, oldest first, and the highest number ever begun.
-
-    A run such as "7" or "7.rollback.1" ended as the last of its passes did ("7.resume.1" is a pass of "7").
-    """
-    plans: dict[str, dict[str, Any]] = {}
-    outcomes: dict[str, str] = {}
-    for line in lines:
-        run = line.run.split(".resume.", 1)[0]
-        if line.event == "plan" and line.plan is not None:
-            plans.setdefault(run, line.plan)
-            outcomes[run] = ""
-        elif line.event == "ended":
-            outcomes[run] = line.outcome
-    finished: list[int] = []
-    for run, plan in plans.items():
-        number = int(plan["release"])
-        if outcomes[run] == "done" and plan["intent"] == "rollback":
-            finished = [one for one in finished if one <= number]
-        elif outcomes[run] == "done" and plan["intent"] == "deploy":
-            finished.append(number)
-    return tuple(finished), max((int(run.split(".", 1)[0]) for run in plans), default=0)

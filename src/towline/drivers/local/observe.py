@@ -9,8 +9,8 @@ import psutil
 
 from towline.drivers.local import data, servers, sockets
 from towline.drivers.local.door import Door
-from towline.drivers.local.journal import releases
 from towline.steps.model import Facts, InstanceFact, Room, StoreFact
+from towline.steps.past import releases
 
 if TYPE_CHECKING:
     from towline.drivers.local.ground import Ground
