@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from towline.core.errors import UsageError
 from towline.drivers.local.driver import LocalSite
-from towline.steps.driver import Driver, Onlooker
+from towline.steps.driver import Driver, Insider, Onlooker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from towline.spec.model import Site
     from towline.steps.machine import BareMachine
 
-    Factory = Callable[[Site, Path, Mapping[str, str], Listener], "LiveSite"]
+    Factory = Callable[[Site, Path, Mapping[str, str], Listener], "OwnSite"]
 
 
 class LiveSite(Driver, Onlooker, Protocol):
     """A site that can be both changed and looked at."""
 
 
-def _local(site: Site, home: Path, environ: Mapping[str, str], listener: Listener) -> LiveSite:
+class OwnSite(LiveSite, Insider, Protocol):
+    """One on this very machine."""
+
+
+def _local(site: Site, home: Path, environ: Mapping[str, str], listener: Listener) -> OwnSite:
     return LocalSite(home, site=site.name, environ=environ, listener=listener)
 
 
@@ -34,7 +38,7 @@ HOST_HOME = "/var/lib/towline/{app}/{target}"
 """Where a target keeps its files on a host."""
 
 
-def driver_of(site: Site, home: Path, environ: Mapping[str, str], listener: Listener) -> LiveSite:
+def driver_of(site: Site, home: Path, environ: Mapping[str, str], listener: Listener) -> OwnSite:
     """The driver of a site. Raises UsageError for a kind that Towline cannot deploy to."""
     factory = FACTORIES.get(site.kind)
     if factory is None:

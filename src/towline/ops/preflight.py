@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from towline.ops.workspace import LiveSite, Survey
+    from towline.ops.workspace import OwnSite, Survey
     from towline.spec.model import Target
     from towline.steps.model import Facts
 
@@ -93,7 +93,7 @@ def _room(home: Path, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _majors(home: Path, site: LiveSite, facts: Facts) -> Iterator[Finding]:
+def _majors(home: Path, site: OwnSite, facts: Facts) -> Iterator[Finding]:
     """PostgreSQL opens data of its own major version only; the other servers also what an older one wrote."""
     for store in facts.stores:
         if store.major is None:

@@ -20,7 +20,7 @@ from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
 from towline.spec.read import Reading, read_with_mistakes
-from towline.steps.driver import Driver, Onlooker
+from towline.steps.driver import Driver, Insider, Onlooker
 from towline.steps.model import digest_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 class LiveSite(Driver, Onlooker, Protocol):
     """A site that can be both changed and looked at."""
+
+
+class OwnSite(LiveSite, Insider, Protocol):
+    """One on this very machine."""
 
 
 class Opened(Protocol):
@@ -100,7 +104,7 @@ class Workspace:
     target: Target
     warnings: tuple[Finding, ...]
     placement: Placement
-    site: LiveSite
+    site: OwnSite
     machine: Mapping[str, str]
 
     @property
@@ -154,7 +158,7 @@ class Survey:
     project: Path
     home: Path
     reading: Reading
-    site: LiveSite | None
+    site: OwnSite | None
     machine: Mapping[str, str]
     listener: Listener
 

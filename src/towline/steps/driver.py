@@ -86,6 +86,10 @@ class Onlooker(Protocol):
     def logs(self, services: tuple[str, ...] | None, lines: int, *, follow: bool) -> Iterator[LogLine]:
         """The last lines of these services (None: of all), then with `follow` every new one until the caller leaves."""
 
+
+class Insider(Protocol):
+    """What a site on this very machine shows of its processes besides; nothing here changes anything."""
+
     def listeners(self, instance: str) -> tuple[tuple[str, int], ...]:
         """The addresses and ports on which the processes of an instance listen."""
 

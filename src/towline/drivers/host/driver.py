@@ -122,21 +122,6 @@ class HostSite:
         """What the containers printed."""
         return logs_of(self._target, services, lines, follow=follow)
 
-    def listeners(self, instance: str) -> tuple[tuple[str, int], ...]:
-        """None: what a container listens on is its own affair, as only the front door is published."""
-        del instance
-        return ()
-
-    def server_major(self, store_kind: str) -> str:
-        """None that holds for all: the image of each store says it."""
-        del store_kind
-        return ""
-
-    def environment(self, instance: str) -> Mapping[str, Secret] | None:
-        """Not read back from a host."""
-        del instance
-        return None
-
     def _program(self, step: AnyStep) -> StepProgram:
         make = self._programs.get(step.kind)
         if make is None:
