@@ -132,7 +132,9 @@ def test_another_relay_takes_over_from_a_killed_one(lab: Lab, server: Valkey) ->
             first.kill()
             killed = time.monotonic()
             lab.add(10)
-            until(lambda: client.xlen("towline:marks:normal") == 20, "the second carries")
+            # The killed one may have rung without noting it: those are rung again, so marks may be more than jobs.
+            until(lambda: not lab.number("select count(*) from towline.outbox"), "the second carries")
+            assert client.xlen("towline:marks:normal") >= 20
             print(f"carried on after {time.monotonic() - killed:.1f} s with a lease of 3 s")  # noqa: T201  # counts for whoever runs it with -s
 
 
