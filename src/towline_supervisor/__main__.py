@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from towline_supervisor import VERSION
@@ -53,7 +54,8 @@ def _serve(options: argparse.Namespace) -> int:
     from towline_supervisor.serve import Places, serve
 
     places = Places(options.socket.absolute(), options.logs.absolute(), options.state and options.state.absolute())
-    return serve(places, lambda line: print(line, flush=True))  # noqa: T201 - standard output is the interface
+    announce = partial(print, flush=True)  # standard output is the interface
+    return serve(places, announce, idle=options.idle)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--socket", type=Path, metavar="PATH", required=True)
     serve.add_argument("--logs", type=Path, metavar="DIR", required=True, help="folder for NAME.log, JSON lines")
     serve.add_argument("--state", type=Path, metavar="FILE", help="remember the processes, to end them after a SIGKILL")
+    serve.add_argument("--idle", type=float, metavar="SECONDS", help="end if nothing was started within this time")
     return parser
 
 

@@ -32,8 +32,11 @@ class Places:
     state: Path | None
 
 
-def serve(places: Places, announce: Callable[[str], None]) -> int:
-    """Serve until told to stop; gives the exit status. Raises SocketError when the socket cannot be used."""
+def serve(places: Places, announce: Callable[[str], None], *, idle: float | None = None) -> int:
+    """Serve until told to stop; gives the exit status. Raises SocketError when the socket cannot be used.
+
+    With `idle` it ends by itself when nothing was started within so many seconds.
+    """
     leave_terminal()
     loop, run = Loop(), os.urandom(8).hex()
     supervisor = Supervisor(loop, in_turn=True, run=run if places.state else None)
@@ -48,6 +51,8 @@ def serve(places: Places, announce: Callable[[str], None]) -> int:
     loop.on_signals([signal.SIGINT, signal.SIGHUP], lambda _number: None)
     loop.on_signals([signal.SIGTERM], lambda _number: on_stop(supervisor))
     control.open()
+    if idle is not None:
+        loop.later(idle, lambda: None if supervisor.children else supervisor.close(0))
     announce(json.dumps({"ok": True, "pid": os.getpid()}))
     loop.run(lambda: supervisor.over and supervisor.settled)
     flush(loop, lambda: control.flushed)

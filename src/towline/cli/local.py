@@ -16,7 +16,7 @@ from rich.markup import escape
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
 from towline.cli.show import Screen
 from towline.core import events
-from towline.spec.read import read_with_mistakes
+from towline.ops.wake import wake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +107,9 @@ def down(
 
 def _looked_over(project: Path, target: str, screen: Screen) -> Workspace:
     """The target, opened when neither the files nor the machine have anything against it."""
+    wake(project, target)
+    from towline.spec.read import read_with_mistakes
+
     with ThreadPoolExecutor(1, "reading") as beside:
         # Compose takes a while over its file, and so does loading the rest of Towline: side by side.
         reading = beside.submit(read_with_mistakes, project, target) if project.is_dir() else None
@@ -137,7 +140,7 @@ class _Loading:
 
 
 def _load_clients() -> None:
-    for name in ("towline.ops.verify", "psycopg", "redis", "boto3"):
+    for name in ("towline.ops.verify", "psycopg", "redis"):
         import_module(name)
 
 

@@ -75,12 +75,14 @@ def _to_the_end(process: subprocess.Popen[str], within: float, on_line: Callable
     ]
     for reader in readers:
         reader.start()
-    timed_out = False
-    try:
-        process.wait(timeout=within)
-    except subprocess.TimeoutExpired:
-        timed_out = True
+    # A wait with a limit would ask again and again, later and later: up to 50 ms after the end of a short program.
+    waiter = threading.Thread(target=process.wait, daemon=True)
+    waiter.start()
+    waiter.join(within)
+    timed_out = waiter.is_alive()
+    if timed_out:
         _end_group(process)
+    waiter.join()
     for reader in readers:
         reader.join(timeout=5)
     return Ran(process.returncode, "".join(collected[0]), "".join(collected[1]), timed_out)

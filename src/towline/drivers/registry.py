@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from towline.core.errors import UsageError
-from towline.drivers.local.driver import LocalSite
 from towline.steps.driver import Driver, Insider, Onlooker
+from towline.steps.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,13 @@ class OwnSite(LiveSite, Insider, Protocol):
     """One on this very machine."""
 
 
+class RemoteSite(LiveSite, Remote, Protocol):
+    """One over a network."""
+
+
 def _local(site: Site, home: Path, environ: Mapping[str, str], listener: Listener) -> OwnSite:
+    from towline.drivers.local.driver import LocalSite
+
     return LocalSite(home, site=site.name, environ=environ, listener=listener)
 
 
@@ -49,10 +55,25 @@ def driver_of(site: Site, home: Path, environ: Mapping[str, str], listener: List
     return factory(site, home, environ, listener)
 
 
-def host_of(site: Site, app: str, target: str, project: Path, listener: Listener) -> LiveSite:
-    """The driver of a machine over SSH. Raises UsageError when the site does not say where it is."""
+def wake(home: Path, environ: Mapping[str, str]) -> None:
+    """Have what a site on this machine needs to start things get up, if it did so before; it lies down by itself."""
+    from towline.drivers.local.home import home_of
+    from towline.drivers.local.supervisor import Supervisor
+
+    place = home_of(home, environ)
+    if place.supervisor_state.exists():
+        Supervisor(place, environ).ensure()
+
+
+def host_of(
+    site: Site, app: str, target: str, project: Path, listener: Listener, *, linked: bool = False
+) -> RemoteSite:
+    """The driver of a machine over SSH; `linked`: it needs a key for a private link.
+
+    Raises UsageError when the site does not say where it is.
+    """
     from towline.drivers.host.address import Address
-    from towline.drivers.host.driver import HostSite
+    from towline.drivers.host.remote import RemoteHost
     from towline.drivers.host.ssh import Connection
 
     where = site.options.get("ssh")
@@ -63,7 +84,7 @@ def host_of(site: Site, app: str, target: str, project: Path, listener: Listener
     config = site.options.get("ssh_config")
     options = ("-F", str(project / config)) if config else ()
     link = Connection(Address.parse(where), listener, options=options)
-    return HostSite(link, HOST_HOME.format(app=app, target=target), site=site.name)
+    return RemoteHost(link, HOST_HOME.format(app=app, target=target), site=site.name, linked=linked)
 
 
 def address_of(where: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from towline.core import s3
 from towline.core.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 5
 """Seconds that a store may take to answer."""
+
+_OBJECT = b"towline"
 
 
 def connect(kind: str, values: Mapping[str, Secret], *, use: str | None = None) -> str:
@@ -61,30 +67,21 @@ def _redis(url: Secret, use: str) -> str:
 
 
 def _bucket(values: Mapping[str, Secret]) -> str:
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, key = values["bucket"].reveal(), f".towline-verify/{uuid.uuid4()}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=values["endpoint"].reveal(),
-        aws_access_key_id=values["access_key"].reveal(),
-        aws_secret_access_key=values["secret_key"].reveal(),
-        region_name=values["region"].reveal(),
-        config=Config(
-            s3={"addressing_style": "path"},
-            connect_timeout=PATIENCE,
-            read_timeout=PATIENCE,
-            retries={"max_attempts": 2},
-        ),
-    )
+    bucket = values["bucket"].reveal()
+    keys = s3.Keys(*(values[name].reveal() for name in ("access_key", "secret_key", "region")))
+    server = urlsplit(values["endpoint"].reveal())
+    connection = http.client.HTTPConnection(server.hostname or "", server.port, timeout=PATIENCE)
+    path = f"/{bucket}/.towline-verify/{uuid.uuid4()}"
     try:
-        client.put_object(Bucket=bucket, Key=key, Body=b"towline")
-        seen = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        client.delete_object(Bucket=bucket, Key=key)
-    except (BotoCoreError, ClientError) as error:
-        raise CheckFailed(f"the bucket refused the app's own key ({type(error).__name__})") from None
-    if seen != b"towline":
-        raise CheckFailed("the bucket gave back something else than was put into it")
+        for method, body, wanted in (("PUT", _OBJECT, 200), ("GET", b"", 200), ("DELETE", b"", 204)):
+            answer = s3.ask(connection, keys, method, path, body=body, at=datetime.now(UTC))
+            if answer.status != wanted:
+                said = answer.code or answer.status
+                raise CheckFailed(f"the bucket refused the app's own key ({method} of an object: {said})")
+            if method == "GET" and answer.body != _OBJECT:
+                raise CheckFailed("the bucket gave back something else than was put into it")
+    except (OSError, http.client.HTTPException) as error:
+        raise CheckFailed(f"the bucket does not answer ({type(error).__name__})") from None
+    finally:
+        connection.close()
     return f"put, got and deleted an object in {bucket}"

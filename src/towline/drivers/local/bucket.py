@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from towline.drivers.local import s3
-from towline.drivers.local.s3 import REGION
+from towline.core import s3
+from towline.core.s3 import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from towline.core.events import Listener
     from towline.core.secret import Secret
-    from towline.steps.model import Batch, Facts, InstanceStatus, Lease, Line, LogLine
+    from towline.steps.model import Batch, Facts, InstanceStatus, Lease, Line, LogLine, Stretch
 
 
 class LocalSite:
@@ -91,10 +91,10 @@ class LocalSite:
         self._lock.permitted(lease)
         self._ground.blobs.put(contents)
 
-    def carry_out(self, batch: Batch, lease: Lease, run: str) -> Iterator[Line]:
+    def carry_out(self, work: Batch | Stretch, lease: Lease, run: str) -> Iterator[Line]:
         """Do the steps, each line written to the journal before it is yielded."""
         desk = carry.Desk(write=self._ground.journal.append, permitted=self._lock.permitted)
-        return carry.carry_out(batch, self._actor, desk, lease=lease, run=run)
+        return carry.carry_out(work, self._actor, desk, lease=lease, run=run)
 
     def record(self, line: Line, lease: Lease) -> None:
         """Append a line of the engine."""

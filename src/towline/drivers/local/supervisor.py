@@ -27,6 +27,9 @@ _ANSWER = 20.0
 _START = 90.0
 """Seconds it may take to begin: it first ends what a killed one left behind."""
 
+_IDLE = 30.0
+"""Seconds after which one that was started for nothing ends by itself."""
+
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "SHELL", "SYSTEMROOT")
 """All that the supervisor, and with it the servers, learn of the caller's environment."""
 
@@ -197,7 +200,7 @@ class Supervisor:
         home.logs.mkdir(exist_ok=True, mode=0o700)
         places = ("--socket", home.control, "--logs", home.logs, "--state", home.supervisor_state)
         # -P keeps a folder of the same name in the project from being taken for the program.
-        argv = [sys.executable, "-P", "-m", "towline_supervisor", "serve", *map(str, places)]
+        argv = [sys.executable, "-P", "-m", "towline_supervisor", "serve", *map(str, places), "--idle", f"{_IDLE:g}"]
         errors = home.path / "supervisor.err"
         private = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(private, "wb") as talk:

@@ -23,10 +23,11 @@ _CODE = re.compile(r"<Code>([^<]*)</Code>")
 
 @dataclass(frozen=True)
 class Keys:
-    """Who asks."""
+    """Who asks, and the region that the server signs with."""
 
     access: str
     secret: str = field(repr=False)
+    region: str = REGION
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def signed(keys: Keys, method: str, host: str, path: str, *, body: bytes, at: da
     names = ";".join(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
     request = f"{method}\n{quote(path)}\n\n{lines}\n{names}\n{content}"
-    scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
+    scope = f"{stamp[:8]}/{keys.region}/s3/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
     key = f"AWS4{keys.secret}".encode()
     for word in scope.split("/"):

@@ -10,7 +10,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from towline.drivers.local import s3
+from towline.core import s3
 
 AT = datetime(2026, 2, 28, 23, 59, 58, tzinfo=UTC)
 
