@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from towline.core.errors import SiteUnreachable
+from towline.drivers import registry
 from towline.drivers.local import sockets
 from towline.drivers.local.binaries import CADDY, POSTGRES_BIN, VALKEY, WEED, Programs
-from towline.drivers.local.supervisor import kept_environment
+from towline.drivers.local.home import home_of
+from towline.drivers.local.supervisor import Supervisor, kept_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,3 +79,20 @@ def test_servers_see_little_of_the_callers_environment() -> None:
         "PATH": "/bin",
         "HOME": "/root",
     }
+
+
+def test_only_a_site_that_ran_before_is_woken(tmp_path: Path) -> None:
+    """Where nothing ever ran nothing is made; where something did, its supervisor gets up, once however often asked."""
+    home = tmp_path / "laptop"
+    registry.wake(home, os.environ)
+    assert not home.exists()
+    supervisor = Supervisor(home_of(home, os.environ), os.environ)
+    supervisor.ensure()
+    assert supervisor.shutdown()
+    registry.wake(home, os.environ)
+    woken = supervisor.pid
+    try:
+        registry.wake(home, os.environ)
+        assert supervisor.pid == woken is not None
+    finally:
+        assert supervisor.shutdown()

@@ -38,7 +38,7 @@ def alive(pid: int) -> bool:
     return False
 
 
-def command(folder: Path) -> list[str]:
+def command(folder: Path, *more: str) -> list[str]:
     """The command line of a daemon that keeps everything in one folder."""
     places = [
         "--socket",
@@ -48,13 +48,13 @@ def command(folder: Path) -> list[str]:
         "--state",
         str(folder / "state"),
     ]
-    return [sys.executable, "-m", "towline_supervisor", "serve", *places]
+    return [sys.executable, "-m", "towline_supervisor", "serve", *places, *more]
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def serving(folder: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A daemon until the end of the block."""
-    with subprocess.Popen(command(folder), stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command(folder, *more), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         greeting = json.loads(process.stdout.readline())
         assert greeting == {"ok": True, "pid": process.pid}
@@ -385,3 +385,19 @@ def test_dead_socket_is_replaced_and_leftovers_are_ended(folder: Path) -> None:
         assert not alive(pid)
         assert not alive(away)
         assert client.ask("status")["processes"] == []
+
+
+def test_a_daemon_that_was_started_for_nothing_ends_by_itself(folder: Path) -> None:
+    """With `--idle` it ends when nobody has started anything; without a process but with none asked for it stays."""
+    with serving(folder, "--idle", "0.2") as idle:
+        assert idle.wait(DEADLINE) == 0
+    assert not (folder / "control.sock").exists()
+
+
+def test_a_daemon_that_runs_something_outlives_its_idle_time(folder: Path) -> None:
+    """What was started goes on after the time is over."""
+    with serving(folder, "--idle", "3") as busy, Client(folder / "control.sock") as client:
+        client.process("start", process={"name": "one", "command": ["sh", "-c", SLOW]})
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() > began + 3.5, "the idle time is over")
+        assert client.ask("ping")["pid"] == busy.pid

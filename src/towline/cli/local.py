@@ -126,7 +126,7 @@ def _looked_over(project: Path, target: str, screen: Screen) -> Workspace:
 
 
 class _Loading:
-    """A listener that loads the clients `verify` asks with once the last services have started and are waited for."""
+    """A listener that loads the clients `verify` asks with once traffic shifts: before, the app itself is starting."""
 
     def __init__(self, listener: events.Listener) -> None:
         self._listener = listener
@@ -134,7 +134,7 @@ class _Loading:
 
     def __call__(self, event: events.Event) -> None:
         self._listener(event)
-        if isinstance(event, events.StepBegan) and event.title.startswith("wait until") and not self._started:
+        if isinstance(event, events.StepBegan) and event.title.startswith("shift ") and not self._started:
             self._started = True
             Thread(target=_load_clients, name="clients", daemon=True).start()
 
