@@ -3,6 +3,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 PROJECT := reference
+# Tests wait more than they compute: two processes, each with servers and a lab of its own, keep two cores busy.
+PROCESSES := 2
 .DEFAULT_GOAL := help
 # The last line of a command is its own last line, also when another make has started this one.
 MAKEFLAGS += --no-print-directory
@@ -16,7 +18,7 @@ demo: $(VENV)/.run ## start the demo app, do one real job, verify it all (ONCE=1
 
 test: $(VENV)/.dev ## install what the tests need and run them all (ROOM=unit: only one room)
 	@sh scripts/test-needs.sh
-	@$(VENV)/bin/python -m pytest tests$(if $(ROOM),/$(ROOM)) $(PYTEST)
+	@$(VENV)/bin/python -m pytest tests$(if $(ROOM),/$(ROOM)) -n $(PROCESSES) --dist loadfile $(PYTEST)
 
 check: $(VENV)/.dev ## format, lint, strict types, import rules, docs, sizes
 	@$(VENV)/bin/ruff format --check .

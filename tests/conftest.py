@@ -17,7 +17,7 @@ from tests.real_servers import Bucket, Postgres, Sqs, Valkey
 from towline_runtime.migrations import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from towline.lab.host import Lab, LabHost
 
@@ -32,6 +32,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"missing here, and CI must have it: {', '.join(missing)}", pytrace=False)
         if missing:
             pytest.skip(f"missing here: {', '.join(missing)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test logged goes to another process as UTF-8, which has no half characters; some tests log them."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
-import random
+import secrets
 import shutil
 import signal
 import socket
@@ -43,7 +43,8 @@ def until(ask: Callable[[], T | None], what: str, seconds: float = 60) -> T:
 def free_port() -> int:
     """Choose a port that nobody listens on, below the range of outgoing connections."""
     while True:
-        port = random.randint(20000, 29999)
+        # Not `random`: it is seeded anew for each test, the same in processes that run tests side by side.
+        port = 20000 + secrets.randbelow(10000)
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
                 return port

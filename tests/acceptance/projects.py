@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -214,7 +215,7 @@ def lives(pid: int) -> bool:
 
 def free_port() -> int:
     """A port that was free a moment ago, below those that the system gives out by itself."""
-    for port in range(12000 + os.getpid() % 4000, 20000):
+    for port in range(12000 + secrets.randbelow(4000), 20000):
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", port))

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -36,7 +37,7 @@ def python_path(tmp_path: Path) -> dict[str, str]:
 
 def free_port() -> str:
     """A port that was free a moment ago, with as many digits as the one in the guide."""
-    for candidate in range(3100 + os.getpid() % 3000, 9999):
+    for candidate in range(3100 + secrets.randbelow(3000), 9999):
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", candidate))
