@@ -83,16 +83,32 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
+@dataclass(frozen=True)
+class To:
+    """Where the requests go: a port of an address, asked for by the name `host`."""
+
+    host: str
+    port: int
+    address: str = "127.0.0.1"
+
+
 async def open_loop(port: int, host: str, *, rate: float, stop: asyncio.Event, connections: int = 64) -> Tally:
     """Send GETs and POSTs in turn at `rate` a second over keep-alive connections until `stop`."""
-    tally = Tally()
+    return await open_loop_to(To(host, port), rate=rate, stop=stop, connections=connections)
+
+
+async def open_loop_to(
+    to: To, *, rate: float, stop: asyncio.Event, connections: int = 64, tally: Tally | None = None
+) -> Tally:
+    """The same to any address; `tally` is counted on while it lasts."""
+    tally = tally or Tally()
     body = b"x" * 200
     requests = (
-        f"GET /?n=1 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(),
-        f"POST /echo HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body,
+        f"GET /?n=1 HTTP/1.1\r\nHost: {to.host}\r\n\r\n".encode(),
+        f"POST /echo HTTP/1.1\r\nHost: {to.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body,
     )
     due: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
-    workers = [asyncio.create_task(_worker(port, due, tally)) for _ in range(connections)]
+    workers = [asyncio.create_task(_worker(to, due, tally)) for _ in range(connections)]
     began = time.monotonic()
     count = 0
     while not stop.is_set():
@@ -100,6 +116,7 @@ async def open_loop(port: int, host: str, *, rate: float, stop: asyncio.Event, c
         while count < now * rate:
             due.put_nowait((began + count / rate, requests[count % 2]))
             count += 1
+        tally.sent = count
         await asyncio.sleep(0.002)
     tally.sent, tally.seconds, tally.in_time = count, time.monotonic() - began, tally.good
     for _ in workers:
@@ -108,13 +125,13 @@ async def open_loop(port: int, host: str, *, rate: float, stop: asyncio.Event, c
     return tally
 
 
-async def _worker(port: int, due: asyncio.Queue[tuple[float, bytes] | None], tally: Tally) -> None:
+async def _worker(to: To, due: asyncio.Queue[tuple[float, bytes] | None], tally: Tally) -> None:
     connection: _Connection | None = None
     while (work := await due.get()) is not None:
         at, request = work
         try:
             if connection is None or connection.closed:
-                _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+                _, connection = await asyncio.get_running_loop().create_connection(_Connection, to.address, to.port)
             status = await asyncio.wait_for(connection.send(request), TIMEOUT)
         except TimeoutError:
             tally.fail("timeout")

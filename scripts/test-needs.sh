@@ -10,6 +10,7 @@ command -v dockerd >/dev/null 2>&1 || [ -x /usr/sbin/dockerd ] || wanted="$wante
 command -v iptables >/dev/null 2>&1 || [ -x /usr/sbin/iptables ] || wanted="$wanted iptables"
 command -v mmdebstrap >/dev/null 2>&1 || wanted="$wanted mmdebstrap"
 command -v losetup >/dev/null 2>&1 || [ -x /usr/sbin/losetup ] || wanted="$wanted mount"
+command -v docker-registry >/dev/null 2>&1 || wanted="$wanted docker-registry"
 command -v zstd >/dev/null 2>&1 || wanted="$wanted zstd"
 command -v redis-server >/dev/null 2>&1 || wanted="$wanted redis-server"
 command -v node >/dev/null 2>&1 || wanted="$wanted nodejs"

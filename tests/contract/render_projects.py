@@ -120,4 +120,6 @@ def differences(one: Rendering, files: Iterable[RenderedFile]) -> list[str]:
 
 def workflow_case(name: str, file: str, target: str = "production") -> str:
     """A reviewed workflow; that it is what is rendered, the contract tests see."""
-    return (CASES / name / target / ".github" / "workflows" / f"{file}.yml").read_text()
+    folder = CASES / name / target / ".github" / "workflows"
+    own = folder / f"{file}-{target}.yml"
+    return (own if own.exists() else folder / f"{file}.yml").read_text()

@@ -22,6 +22,7 @@ from towline.artifacts.host_bundle import Making, site_bundle
 from towline.artifacts.model import Bundle
 from towline.core.secret import Secret
 from towline.release.build import build
+from towline.steps.door import MachineDoor, PublicNames
 from towline.steps.kinds import Instance, RunTask, Shift, StartInstance
 from towline.steps.model import Facts, InstanceFact, StoreFact, digest_of, to_json
 
@@ -63,7 +64,9 @@ def as_running(part: SiteBundle) -> Facts:
             **{f"prepare:{one.prepare.store}": digest_of(one.prepare.settings) for one in part.stores if one.prepare},
             **{task.name: task.marker or "" for one in part.services for task in one.tasks},
         },
-        door=part.routes,
+        names=part.names or PublicNames(),
+        led_to=part.door.revision if part.door else None,
+        machine_door=MachineDoor(part.machine_door.form, "acme") if part.machine_door else None,
     )
 
 
@@ -98,7 +101,7 @@ def test_another_image_swaps_its_service_alone(making: Making) -> None:
     assert started[0].container is not None
     assert started[0].container.image == "registry.example/cooly-api@sha256:1234"
     kinds = [step.kind for step in plan.steps]
-    assert kinds.index("wait-ready") < kinds.index("shift") < kinds.index("drain") < kinds.index("stop-instance")
+    assert kinds.index("wait-ready") < kinds.index("shift") < kinds.index("see-off")
 
 
 def test_another_value_swaps_those_who_read_it(making: Making) -> None:
@@ -111,13 +114,12 @@ def test_another_value_swaps_those_who_read_it(making: Making) -> None:
     assert [step.kind for step in plan.steps if step.kind == "prepare-store"] == ["prepare-store"]
 
 
-def test_only_the_door_is_published_and_nothing_can_gain_rights(making: Making) -> None:
+def test_nothing_is_published_and_nothing_can_gain_rights(making: Making) -> None:
     """Stores are in internal networks of their own; each container is limited and confined."""
     part = site_bundle(making)
     servers = [*(one.server for one in part.stores), *(copy for one in part.services for copy in one.instances)]
-    assert part.door is not None
-    assert part.door.container is not None
-    assert part.door.container.published == ("80/tcp", "443/tcp", "443/udp")
+    servers += [part.door] if part.door else []
+    assert len(servers) > len(part.stores)
     for one in servers:
         assert one.container is not None
         assert one.container.published == ()
@@ -175,7 +177,7 @@ def door(text: str, folder: Path) -> Iterator[int]:
     plain = json.loads(text.replace(f"{host_door.FOLDER}/", f"{slots}/"))
     plain["admin"] = {"disabled": True}
     servers = plain["apps"]["http"]["servers"]
-    plain["apps"]["http"]["servers"] = {"clear": {**servers["clear"], "listen": [f"127.0.0.1:{port}"]}}
+    plain["apps"]["http"]["servers"] = {"front": {**servers["front"], "listen": [f"127.0.0.1:{port}"]}}
     (folder / "caddy.json").write_text(json.dumps(plain))
     with (folder / "caddy.log").open("wb") as log:
         argv = [CADDY, "run", "--config", str(folder / "caddy.json")]
@@ -190,8 +192,8 @@ def door(text: str, folder: Path) -> Iterator[int]:
 def test_the_door_as_caddy_runs_it(making: Making, tmp_path: Path) -> None:
     """By name to each service; a shift is a rename; a request without an upstream waits; headers are added, not set."""
     part = site_bundle(making)
-    assert part.routes is not None
-    text = part.contents[part.routes].reveal()
+    assert part.door is not None
+    text = part.contents[part.door.settings["routes"]].reveal()
     subprocess.run([CADDY, "validate", "--config", _written(text, tmp_path)], check=True, capture_output=True)
     with server() as one, server() as two, door(text, tmp_path) as port:
 
@@ -233,3 +235,17 @@ def _written(text: str, folder: Path) -> str:
     path = folder / "whole.json"
     path.write_text(text)
     return str(path)
+
+
+def test_another_front_door_starts_beside_the_old_one(making: Making) -> None:
+    """Names lead to the new one before the old one finishes and stops; no service is touched."""
+    part = site_bundle(making)
+    assert part.door is not None
+    older = replace(part.door, name="caddy.older", revision="older")
+    facts = as_running(replace(part, door=older))
+    plan = planned(part, facts)
+    kinds = [step.kind for step in plan.steps]
+    assert kinds.index("start-instance") < kinds.index("wait-ready") < kinds.index("lead-names")
+    assert kinds[kinds.index("lead-names") + 1 :][0] in ("drain", "see-off"), kinds
+    assert {getattr(step, "name", part.door.name) for step in plan.steps} == {part.door.name, "caddy.older"}
+    assert not [note for note in plan.notes if "restarts" in note]

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("sh", "flock", "setsid")
 
-PARTS = ("batch.sh", "files.sh", "journal.sh", "lock.sh", "observe.sh", "shell.sh", "stash.sh", "task.sh", "words.sh")
+PARTS = (
+    "batch.sh", "farewell.sh", "files.sh", "journal.sh", "leaving.sh", "lock.sh", "neighbours.sh", "observe.sh",
+    "shell.sh", "stash.sh", "task.sh", "words.sh",
+)  # fmt: skip
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

@@ -58,7 +58,7 @@ def test_files_are_valid_by_the_published_schemas(one: Rendering, once: Path) ->
 @pytest.mark.parametrize("one", RENDERINGS, ids=told)
 def test_which_files_there_are(one: Rendering, once: Path) -> None:
     """What is built is tested and built; what only has images is deployed; a release command makes a migration."""
-    names = {Path(path).stem for path in of_github(one, once) if "workflows" in path}
+    names = {Path(path).stem.removesuffix(f"-{one.target}") for path in of_github(one, once) if "workflows" in path}
     app = one.material(once).app
     assert ("build" in names) == ("test" in names) == (one.name in BUILT)
     assert ("migrate" in names) == (app.release is not None)
@@ -115,7 +115,9 @@ def test_permissions_are_the_least(one: Rendering, once: Path) -> None:
             continue
         assert value["permissions"] == {"contents": "read"}
         writing = {name for name, job in value["jobs"].items() if "write" in str(job.get("permissions", {}))}
-        assert writing == ({"image"} if path.endswith("build.yml") and "image" in value["jobs"] else set())
+        assert writing == (
+            {"image"} if path.endswith(f"build-{one.target}.yml") and "image" in value["jobs"] else set()
+        )
 
 
 @pytest.mark.parametrize("one", RENDERINGS, ids=told)
@@ -130,8 +132,12 @@ def test_no_secret_of_the_project_is_in_a_file(one: Rendering, once: Path) -> No
 def test_a_deploy_comes_only_after_a_build_that_passed(once: Path) -> None:
     """The trigger is the end of the build on main; another end, a pull request or a fork deploys nothing."""
     whole = next(one for one in RENDERINGS if one.name == "kirby-whole")
-    value = loaded(of_github(whole, once)[".github/workflows/deploy.yml"])
-    assert value["on"]["workflow_run"] == {"workflows": ["build"], "types": ["completed"], "branches": ["main"]}
+    value = loaded(of_github(whole, once)[".github/workflows/deploy-production.yml"])
+    assert value["on"]["workflow_run"] == {
+        "workflows": ["build-production"],
+        "types": ["completed"],
+        "branches": ["main"],
+    }
     condition = value["jobs"]["release"]["if"]
     for part in (
         "conclusion == 'success'",
@@ -148,17 +154,44 @@ def test_a_deploy_comes_only_after_a_build_that_passed(once: Path) -> None:
 def test_no_backup_waits_for_an_approval(one: Rendering, once: Path) -> None:
     """An environment may ask for one; what deploys is in it, what keeps the data is not."""
     files = of_github(one, once)
-    backup = loaded(files[".github/workflows/backup.yml"])["jobs"]
+    backup = loaded(files[f".github/workflows/backup-{one.target}.yml"])["jobs"]
     assert not [name for name, job in backup.items() if "environment" in job]
-    deploy = loaded(files[".github/workflows/deploy.yml"])["jobs"]
+    deploy = loaded(files[f".github/workflows/deploy-{one.target}.yml"])["jobs"]
     sites = {name: job for name, job in deploy.items() if name not in {"release", "migrate", "look", "tell"}}
     assert {job["environment"]["name"] for job in sites.values()} == {one.target}
+
+
+TWO_TARGETS = [
+    ("cooly", "production", "alone"),
+    ("kirby-whole", "production", "server"),
+    ("nutri", "production", "dokploy"),
+]
+
+
+@pytest.mark.parametrize(("name", "first", "second"), TWO_TARGETS)
+def test_the_files_of_two_targets_lie_side_by_side(name: str, first: str, second: str, once: Path) -> None:
+    """In one `.github` two targets write the same bytes or different files, and share no secret that is about one."""
+    one, other = (of_github(of_target(name, target), once) for target in (first, second))
+    both = set(one) & set(other)
+    assert both == {path for path in one if path.endswith(("/test.yml", "/dependabot.yml"))}
+    assert {path: one[path] for path in both} == {path: other[path] for path in both}
+    names = [set(re.findall(r"(?:secrets|vars)\.([A-Z0-9_]+)", "".join(files.values()))) for files in (one, other)]
+    assert names[0] & names[1] <= {"GITHUB_TOKEN", "RENDER_API_KEY", "BACKUP_PASSPHRASE", "NOTIFY_WEBHOOK"}
+    assert [loaded(files[path])["name"] for files in (one, other) for path in files if "/deploy-" in path] == [
+        f"deploy-{first}",
+        f"deploy-{second}",
+    ]
+
+
+def of_target(name: str, target: str) -> Rendering:
+    """The rendering of a project's target."""
+    return next(one for one in RENDERINGS if (one.name, one.target) == (name, target))
 
 
 def test_the_build_pushes_what_it_scanned(once: Path) -> None:
     """Build, scan with an end at critical findings, push under commit and latest, write the digest down."""
     nutri = next(one for one in RENDERINGS if one.name == "nutri-sources")
-    value = loaded(of_github(nutri, once)[".github/workflows/build.yml"])
+    value = loaded(of_github(nutri, once)[".github/workflows/build-production.yml"])
     job = value["jobs"]["image"]
     assert job["needs"] == "test"
     assert [one["service"] for one in job["strategy"]["matrix"]["include"]] == ["api", "ml"]
@@ -168,7 +201,11 @@ def test_the_build_pushes_what_it_scanned(once: Path) -> None:
     assert job["steps"][scanned]["with"]["severity"] == "CRITICAL"
     assert job["steps"][scanned]["with"]["exit-code"] == "1"
     tags = job["steps"][pushed]["with"]["tags"].splitlines()
-    assert [tag.rpartition(":")[2] for tag in tags] == ["${{ github.sha }}", "latest"]
+    assert [tag.rpartition(":")[2] for tag in tags] == [
+        "${{ github.sha }}-production",
+        "${{ github.sha }}",
+        "latest",
+    ]
     assert value["jobs"]["release"]["outputs"] == {"release": "${{ steps.release.outputs.release }}"}
 
 

@@ -110,9 +110,9 @@ class Shop:
         return httpx.get(f"http://{self.host.ipv4}/", headers={"Host": self.host.name}, timeout=20).text
 
     def running(self) -> dict[str, str]:
-        """The names of the containers that run, with their state."""
+        """The names of the containers that run, with their state; not of those that finish by themselves."""
         ran = self.host.ssh("docker ps --format '{{.Names}} {{.State}}'")
-        return dict(line.split(" ", 1) for line in ran.stdout.splitlines())
+        return dict(line.split(" ", 1) for line in ran.stdout.splitlines() if ".leaving." not in line)
 
 
 def shop(folder: Path, lab: Lab, host: LabHost) -> Shop:

@@ -1,4 +1,4 @@
-"""A part of a vendor's own description of its API, and what a request has wrong by it."""
+"""A description of a vendor's API as far as it is used, and what a request has wrong by it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 
 from jsonschema import Draft4Validator
 
+_ENDS = (".subset.openapi.json", "-api.model.json")
 _FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 
 
 class Description:
-    """The operations of one vendor that the tests need: `tests/schemas/NAME.subset.openapi.json`."""
+    """The operations of one vendor that the tests need: a part of its own description, or a model of ours."""
 
     def __init__(self, name: str) -> None:
-        self._raw = json.loads((_FOLDER / f"{name}.subset.openapi.json").read_text())
+        (path,) = (one for one in (_FOLDER / f"{name}{end}" for end in _ENDS) if one.exists())
+        self._raw = json.loads(path.read_text())
 
     def mistakes(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> list[str]:
         """What the description does not know: the operation, a parameter, a field, a value."""

@@ -107,7 +107,7 @@ def test_a_dump_is_restored_before_it_counts_and_can_be_read_again(
     meals: str, throwaway: Postgres, tmp_path: Path
 ) -> None:
     """Dump by address, restore to an empty server, encrypt; decrypted it is the same dump."""
-    job = Job("nutri", "backup", tmp_path, **{"secrets.DB_DIRECT_URL": meals})
+    job = Job("nutri", "backup", tmp_path, **{"secrets.PRODUCTION_DB_DIRECT_URL": meals})
     job.ok("db", "Dump it")
     dump = (job.work / "dump").read_bytes()
     tried = job.ok("db", "Restore it to an empty server", **at(throwaway))
@@ -159,7 +159,7 @@ def test_an_empty_database_fails_the_nightly_backup_and_no_other(
 ) -> None:
     """At night there must be something; before the first migration there is nothing."""
     name = f"empty_{uuid.uuid4().hex}"
-    job = Job("nutri", "backup", tmp_path, **{"secrets.DB_DIRECT_URL": postgres.create(name)})
+    job = Job("nutri", "backup", tmp_path, **{"secrets.PRODUCTION_DB_DIRECT_URL": postgres.create(name)})
     try:
         job.ok("db", "Dump it")
         ran = job.step("db", "Restore it to an empty server", **at(throwaway))
@@ -172,12 +172,12 @@ def test_an_empty_database_fails_the_nightly_backup_and_no_other(
 
 def test_what_is_not_set_is_told(tmp_path: Path) -> None:
     """A missing address or passphrase ends the job with the name of the secret."""
-    job = Job("nutri", "backup", tmp_path, **{"secrets.DB_DIRECT_URL": "", "secrets.BACKUP_PASSPHRASE": ""})
+    job = Job("nutri", "backup", tmp_path, **{"secrets.PRODUCTION_DB_DIRECT_URL": "", "secrets.BACKUP_PASSPHRASE": ""})
     (job.work / "dump").write_bytes(b"a dump")
     first = job.runner.step("db", "Dump it", PATH=job.path)
     second = job.runner.step("db", "Encrypt it", PATH=job.path)
     assert first.status != 0
-    assert "the secret DB_DIRECT_URL is not set" in first.said
+    assert "the secret PRODUCTION_DB_DIRECT_URL is not set" in first.said
     assert second.status != 0
     assert "the secret BACKUP_PASSPHRASE is not set" in second.said
 
@@ -207,7 +207,7 @@ def test_an_export_of_render_is_fetched_and_restored(meals: str, throwaway: Post
 
 def test_a_migration_is_rehearsed_on_a_copy(meals: str, throwaway: Postgres, tmp_path: Path) -> None:
     """The encrypted dump of the backup job is restored, and the release command runs against the copy alone."""
-    backup = Job("nutri", "backup", tmp_path / "backup", **{"secrets.DB_DIRECT_URL": meals})
+    backup = Job("nutri", "backup", tmp_path / "backup", **{"secrets.PRODUCTION_DB_DIRECT_URL": meals})
     backup.ok("db", "Dump it")
     backup.ok("db", "Encrypt it")
     job = rehearsal(tmp_path / "migrate", backup.work / "db.dump.gpg")
@@ -309,7 +309,7 @@ def which(folder: Path, built: str, asked: str) -> Ran:
     with Builds(runs) as builds:
         ran = job.step("release", "Which build", GITHUB_API_URL=builds.url)
         for path, token in builds.asked:
-            assert path.startswith("/repos/Kirby/kirby-gen/actions/workflows/build.yml/runs?status=success")
+            assert path.startswith("/repos/Kirby/kirby-gen/actions/workflows/build-production.yml/runs?status=success")
             assert token == "Bearer ghs_of_the_test"
     return ran
 

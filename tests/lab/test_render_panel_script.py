@@ -120,16 +120,14 @@ def panels() -> Iterator[Callable[[str], Panel]]:
 
 def deploy(panel: Panel, folder: Path, token: str = TOKEN, **beside: str) -> Ran:
     """The step that deploys: what the workflow of a panel does, with a release that has an image of one service."""
-    name = panel.kind.upper()
+    name, target = panel.kind.upper(), "PRODUCTION" if panel.kind == "coolify" else "DOKPLOY"
     knows = {
         "github.sha": COMMIT,
-        f"vars.{name}_URL": f"{panel.url}/",
-        f"secrets.{name}_TOKEN": token,
-        **{f"vars.{service}_{NAMES[panel.kind]}": f"{service.lower()}-1" for service in ("API", "ML")},
+        f"vars.{target}_{name}_URL": f"{panel.url}/",
+        f"secrets.{target}_{name}_TOKEN": token,
+        **{f"vars.{target}_{service}_{NAMES[panel.kind]}": f"{service.lower()}-1" for service in ("API", "ML")},
     }
-    runner = Runner(
-        workflow_case("nutri", "deploy", "production" if panel.kind == "coolify" else "dokploy"), folder, knows
-    )
+    runner = Runner(workflow_case("nutri", "deploy", target.lower()), folder, knows)
     ran = runner.step("box", "Deploy and wait", RELEASE=RELEASE, PAUSE="0.05", **beside)
     assert token not in ran.said + ran.summary
     assert panel.wrong == []
@@ -145,7 +143,10 @@ def test_each_application_gets_its_image_and_is_waited_for(
     ran = deploy(panel, tmp_path)
     assert ran.status == 0, ran.said
     assert [application for application, _ in panel.deployments] == ["api-1", "ml-1"]
-    by_tag = {"docker_registry_image_name": "ghcr.io/kirby/nutri-api", "docker_registry_image_tag": COMMIT}
+    by_tag = {
+        "docker_registry_image_name": "ghcr.io/kirby/nutri-api",
+        "docker_registry_image_tag": f"{COMMIT}-production",
+    }
     assert panel.images == {"api-1": by_tag if kind == "coolify" else IMAGE}
     assert ran.summary.count("finished" if kind == "coolify" else "| done |") == 2
 

@@ -40,14 +40,8 @@ def alive(pid: int) -> bool:
 
 def command(folder: Path, *more: str) -> list[str]:
     """The command line of a daemon that keeps everything in one folder."""
-    places = [
-        "--socket",
-        str(folder / "control.sock"),
-        "--logs",
-        str(folder / "logs"),
-        "--state",
-        str(folder / "state"),
-    ]
+    files = {"--socket": "control.sock", "--logs": "logs", "--state": "state"}
+    places = [word for option, name in files.items() for word in (option, str(folder / name))]
     return [sys.executable, "-m", "towline_supervisor", "serve", *places, *more]
 
 

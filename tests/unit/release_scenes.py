@@ -4,9 +4,11 @@ db postgres r1                     a store; `major=17` is the version of its dat
 api web r2 x2 after=db             two copies; kinds: web, worker, single (swap after), fixed (web at a fixed port)
 page static r1                     built files
 seed task r1                       runs to its end; with revision `always` it leaves no marker
-release task r1                    the release command; `setup=m1` on a service is its setup task
+release task r1 on=db              the release command, on a database perhaps; `setup=m1` on a service is its setup task
 box2/gen worker r1                 on another site than `box`
+link link 1 with=box2 opens=db     an end of the private link
 door 7081                          the front door's port, else 7080; there is one where a service has traffic
+door r1 names=a.example,b.example  one behind the door of the machine, of which `form=2` is wanted
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from towline.artifacts.links import interface_of
+from towline.artifacts.migrations import Migration
 from towline.artifacts.model import Bundle, ServiceArtifact, SiteBundle, StoreArtifact
 from towline.artifacts.ports import Ports
 from towline.core.secret import Secret
@@ -26,7 +30,11 @@ from towline.release.build import build
 from towline.release.down import plan_down, plan_purge
 from towline.release.engine import Outcome, run
 from towline.release.lock import held
+from towline.steps.container import Container
+from towline.steps.door import OpenMachineDoor, PublicNames
 from towline.steps.kinds import InitStore, Instance, PrepareStore, Probe, RunTask
+from towline.steps.links import JoinLink, Opening, Peer
+from towline.steps.migration import CopyServer, Database
 from towline.steps.model import digest_of
 
 if TYPE_CHECKING:
@@ -84,21 +92,44 @@ def _part(site: str, scene: list[Thing], facts: Facts) -> SiteBundle:
     ports, contents = Ports(facts), dict[str, Secret]()
     by_name = sorted(scene, key=lambda thing: thing.name)
     stores = {one.name: _store(one, ports, contents) for one in by_name if one.kind in RUNS}
-    services = [one for one in by_name if one.kind not in (*RUNS, "door") and one.name != "release"]
+    services = [one for one in by_name if one.kind not in (*RUNS, "door", "link") and one.name != "release"]
     made = {one.name: _service(one, ports, contents) for one in services}
     release = next((_task(one, contents) for one in scene if one.name == "release"), None)
+    on = next((one.options["on"] for one in scene if one.name == "release" and "on" in one.options), None)
     traffic = [one.name for one in services if one.kind in TRAFFIC]
-    door = next((one.revision for one in scene if one.kind == "door"), "7080") if traffic else None
-    routes = _stashed(json.dumps({"services": [{"name": name} for name in traffic]}), contents) if door else None
+    door = next((one for one in scene if one.kind == "door"), Thing(site, "door", "door", "7080")) if traffic else None
+    shared = door if door is not None and "names" in door.options else None
+    told = door is not None and shared is None
+    routes = _stashed(json.dumps({"services": [{"name": name} for name in traffic]}), contents) if told else None
     return SiteBundle(
         site=site,
         stores=tuple(stores[one.name] for one in scene if one.name in stores),
         services=tuple(made[one.name] for one in scene if one.name in made),
         release_task=release,
-        door=_door(door) if door else None,
+        door=_shared_door(shared) if shared else _door(door.revision) if door else None,
         routes=routes,
         contents=contents,
+        link=next((_link(one) for one in scene if one.kind == "link"), None),
+        migration=None if on is None else _migration(on),
+        names=PublicNames((), tuple(shared.options["names"].split(","))) if shared else None,
+        machine_door=OpenMachineDoor(int(shared.options.get("form", "1")), "caddy", "acme") if shared else None,
     )
+
+
+def _migration(store: str) -> Migration:
+    """What surrounds a release command on the database of a store."""
+    database = Database(store, "shop", "shop")
+    copy = CopyServer(Container("rehearsal-db", "postgres"), None, database)
+    rehearsal = Container("rehearsal", "shop")
+    return Migration((database,), rehearsal, (copy,), 5, (), 5.0, "rehearsal")
+
+
+def _link(thing: Thing) -> JoinLink:
+    """An end of the private link; its revision is the number of the host in it."""
+    others = enumerate(thing.options["with"].split(","), start=101)
+    peers = tuple(Peer(one, f"key of {one}", f"10.200.0.{n}", f"192.0.2.{n}:21000") for n, one in others)
+    openings = (Opening("db", 5432, tuple(one.address for one in peers)),) if "opens" in thing.options else ()
+    return JoinLink(interface_of("shop", "test"), f"10.200.0.{thing.revision}", 21000, peers, openings)
 
 
 def _stashed(text: str, contents: dict[str, Secret]) -> str:
@@ -109,6 +140,12 @@ def _stashed(text: str, contents: dict[str, Secret]) -> str:
 
 def _door(port: str) -> Instance:
     return Instance("door", "door", port, "door", Probe("tcp", 10.0), port=int(port))
+
+
+def _shared_door(thing: Thing) -> Instance:
+    container = Container("door", "caddy")
+    ready = Probe("lives", 10.0)
+    return Instance(f"door.{thing.revision}", "door", thing.revision, "door", ready, drain=30.0, container=container)
 
 
 def _store(thing: Thing, ports: Ports, contents: dict[str, Secret]) -> StoreArtifact:
@@ -187,6 +224,9 @@ def _task(thing: Thing, contents: dict[str, Secret]) -> RunTask:
         env=_stashed(f"task {thing.name} {thing.revision}", contents),
         marker=None if thing.revision == "always" else thing.revision,
         output="dist" if thing.kind == "static" else None,
+        container=Container("release", f"shop:{thing.revision}", command=("/bin/sh", "-c", "migrate"))
+        if "on" in thing.options
+        else None,
     )
 
 
@@ -248,6 +288,8 @@ class Rehearsal:
         left_out = ("lock", "stash", "tasks", "stores", "files", "ports", "up")
         worlds = {name: _without(keep, *left_out) for name, keep in self.worlds.items()}
         for world in worlds.values():
+            # A later door of the machine stays: others are behind it by now.
+            world["machine_door"] = bool(world["machine_door"])
             if not any(one["instance"]["runs"] == "door" for one in world["instances"].values()):
                 del world["door"]
             for name in crashed:

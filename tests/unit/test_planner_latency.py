@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline.catalog.links import LatencyTable, latency_of, read_latency
+from towline.catalog.links import LatencyTable, Pair, latency_of, read_latency
 from towline.catalog.offers import Region
 from towline.catalog.read import Catalog, read_catalog
 from towline.core.errors import Findings
@@ -132,3 +134,46 @@ def test_a_broken_table_is_told_whole() -> None:
     assert any("latency.toml:1 `per_km` is missing in `line`" in one for one in said)
     assert any("low, mid and high in rising order" in one for one in said)
     assert any("There is no place `a`" in one for one in said)
+
+
+FIGURE = re.compile(r"(?<![\w.+-])(?:([A-Za-z][\w.-]*) )?(\d+(?:\.\d+)?)(?![\w.-])")
+SHORT = {"gwc": "germanywestcentral"}
+
+
+def named_by(basis: str) -> list[tuple[str, str, float]]:
+    """What a basis quotes: whose figure, between what (empty where it does not say), and how many milliseconds."""
+    found = []
+    parts = re.split(r"(WonderProxy|AWS|Azure)", re.sub(r"\+ \d+", "", basis))
+    for whose, rest in zip(parts[1::2], parts[2::2], strict=True):
+        own = rest.partition(";")[0]
+        if "bucket" not in own:
+            found += [(whose.lower(), ends, float(ms)) for ends, ms in FIGURE.findall(own)]
+    return found
+
+
+def test_the_package_holds_every_pair_that_its_table_names() -> None:
+    """Each figure that a link was chosen from stands in the data too, so that the line can be held against it."""
+    known = {(one.source.url, frozenset(end.partition("/")[2] for end in one.ends)): one.ms for one in all_pairs()}
+    values = {(frozenset(end.partition("/")[0] for end in one.ends), one.ms) for one in all_pairs()}
+    quoted = [one for link in TABLE.links.values() for one in named_by(link.basis)]
+    assert len(quoted) >= 50
+    for whose, ends, ms in quoted:
+        assert (frozenset({whose}), ms) in values, (whose, ends, ms)
+        names = [SHORT.get(end, end).lower() for end in re.split(r"\.\.|-", ends) if end]
+        if ".." in ends:
+            between = frozenset(SHORT.get(end, end) for end in ends.split(".."))
+            assert ms in [value for (_, pair), value in known.items() if pair == between], (whose, ends, ms)
+        elif whose == "wonderproxy" and len(names) == 2:
+            assert ms in [value for (_, pair), value in known.items() if pair == frozenset(names)], (whose, ends, ms)
+
+
+def test_how_many_pairs_there_are() -> None:
+    """Nine of AWS, ten of Azure, seventeen of rented hosts, thirty of the table: none was lost."""
+    families = [one.ends[0].partition("/")[0] for one in all_pairs()]
+    assert {name: families.count(name) for name in set(families)} == {"aws": 9, "azure": 10, "wonderproxy": 17}
+    assert len(TABLE.links) == 30
+
+
+def all_pairs() -> tuple[Pair, ...]:
+    """The published pairs, those of rented hosts among them."""
+    return (*TABLE.pairs, *TABLE.hosts)

@@ -120,7 +120,7 @@ def test_site_that_falls_silent_is_an_error() -> None:
             yield from list(super().carry_out(batch, lease, run))[:1]
 
     rehearsal.sites["box"] = rehearsal.home = Silent("box", rehearsal.worlds["box"])
-    with pytest.raises(SiteUnreachable, match="fell silent after 0 of 2 steps"):
+    with pytest.raises(SiteUnreachable, match="fell silent after 0 of 7 steps"):
         rehearsal.carry_out(plan)
 
 

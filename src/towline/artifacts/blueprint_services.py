@@ -38,9 +38,8 @@ def service_entry(platform: Platform, unit: Unit, wires: tuple[Wire, ...], share
     else:
         entry |= _running(platform, unit)
     if runtime_of(platform, unit) != "image":
-        entry["autoDeployTrigger"] = Noted(
-            "off", behind=".github/workflows/deploy.yml deploys what passed; `checksPass` without it"
-        )
+        deploys = f".github/workflows/deploy-{platform.material.target.name}.yml"
+        entry["autoDeployTrigger"] = Noted("off", behind=f"{deploys} deploys what passed; `checksPass` without it")
         entry |= build_filter(platform, unit)
     variables = _variables(platform, unit, shared)
     return {**entry, "envVars": variables} if variables else entry

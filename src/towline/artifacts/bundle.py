@@ -8,7 +8,7 @@ from towline.artifacts.addresses import Local
 from towline.artifacts.model import Bundle, SiteBundle
 from towline.artifacts.ports import Ports
 from towline.artifacts.proxy import has_traffic, routes
-from towline.artifacts.services import Bench, Sources, of_service, release_task
+from towline.artifacts.services import Bench, Sources, of_service, release_task, seed_task
 from towline.artifacts.stores import of_store
 from towline.core.secret import Secret
 from towline.steps.kinds import Instance, Probe
@@ -47,6 +47,7 @@ def bundle(
         door=_door(addresses.door),
         routes=door_routes,
         contents=bench.contents,
+        seed_task=seed_task(bench),
     )
     return Bundle(placement.app.name, placement.target.name, (part,))
 

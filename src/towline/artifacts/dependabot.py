@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from towline.artifacts.blueprint_platform import inner_path
 from towline.artifacts.ci.pipeline import pipeline_of
 from towline.artifacts.rendered import RenderedFile
 from towline.artifacts.yaml_text import Inline, Noted, comment, spaced, yaml_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from towline.artifacts.ci.pipeline import Pipeline
     from towline.artifacts.rendered import Material
     from towline.spec.stack import Stack
@@ -25,7 +28,8 @@ def files(material: Material) -> tuple[RenderedFile, ...]:
     document = {"version": 2, "updates": updates(pipeline)}
     head = comment(f"{pipeline.app}: one pull request a week and kind, so that updating stays a habit of five minutes.")
     text = "\n".join([*head, "", spaced(yaml_text(document), r"\w|  - ")])
-    return (RenderedFile(".github/dependabot.yml", text, "Weekly updates of packages, base images and actions."),)
+    said = "Weekly updates of packages, base images and actions."
+    return (RenderedFile(".github/dependabot.yml", text, said, shared=True),)
 
 
 def updates(pipeline: Pipeline) -> list[dict[str, object]]:
@@ -35,11 +39,22 @@ def updates(pipeline: Pipeline) -> list[dict[str, object]]:
         ecosystem = _ecosystem(stack)
         if ecosystem is not None:
             folders.setdefault(ecosystem, []).append(f"/{stack.root}")
-    for image in pipeline.images:
-        folders.setdefault("docker", []).append("/" + image.dockerfile.rpartition("/")[0])
+    for folder in _of_dockerfiles(pipeline):
+        folders.setdefault("docker", []).append(folder)
     folders.setdefault("docker-compose", []).append("/")
     folders["github-actions"] = ["/"]
     return [_entry(name, sorted(set(found))) for name, found in sorted(folders.items())]
+
+
+def _of_dockerfiles(pipeline: Pipeline) -> Iterator[str]:
+    """Where Dockerfiles lie: the app's own, and those that are rendered, of whichever target."""
+    rendered = pipeline.platform.rendered.rpartition("/")
+    for service in pipeline.material.app.services:
+        own = inner_path(pipeline.material, service.dockerfile) if service.dockerfile is not None else None
+        if own is not None:
+            yield "/" + own.rpartition("/")[0]
+        elif service.name in pipeline.material.stacks:
+            yield f"/{rendered[0]}/*/dockerfiles" if rendered[0] else f"/{rendered[2]}/dockerfiles"
 
 
 def _ecosystem(stack: Stack) -> str | None:

@@ -6,13 +6,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from towline.artifacts import host_door
-from towline.artifacts.containers import text_of
+from towline.artifacts import host_door, host_front, links, machine_door
+from towline.artifacts.containers import HealthTest, text_of
+from towline.artifacts.copies import copy_name, copy_numbers
 from towline.artifacts.environment import as_contents
-from towline.artifacts.front_door import HOST, container_port
+from towline.artifacts.front_door import container_port
+from towline.artifacts.host_files import files_of
 from towline.artifacts.host_layout import DOOR, layout
+from towline.artifacts.host_services import DATA_RIGHTS
 from towline.artifacts.host_stores import setup_of, volume_of
-from towline.artifacts.model import ServiceArtifact, SiteBundle, StoreArtifact
+from towline.artifacts.migrations import migration_of
+from towline.artifacts.model import SEEDED, ServiceArtifact, SiteBundle, StoreArtifact
 from towline.core.secret import Secret
 from towline.core.units import byte_count
 from towline.steps.container import Container, Mount, Network, Test
@@ -20,18 +24,16 @@ from towline.steps.kinds import InitStore, Instance, PrepareStore, Probe, RunTas
 from towline.steps.model import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from towline.artifacts.containers import HostContainer, HostLayout, Text
+    from towline.artifacts.links import SiteLink
     from towline.artifacts.rendered import Material
     from towline.spec.model import Service, Site, Store
+    from towline.steps.links import Opening
 
 TASK_WITHIN = 600.0
 
-SETTINGS = "/etc/towline"
-"""The folder of the door's configuration inside its container."""
-
-_DOOR_READY = 10.0
 _SERVER_READY = 60.0
 
 
@@ -39,7 +41,10 @@ _SERVER_READY = 60.0
 class Making:
     """What the parts of one host's bundle are made with; `contents` fills up while they are.
 
-    `images`: the image of each service that is built, by digest. `values`: every setting by its name.
+    `images`: the image of each service that is built; `exact`: what other names mean on that host, by container.
+    `values`: every setting by its name. `running`: the copies that are there, by name, with their states: a ready one
+    keeps its number. `named`: the host was given its name by a person. `link`: its part of the private link with other
+    hosts.
     """
 
     material: Material
@@ -48,6 +53,10 @@ class Making:
     values: Mapping[str, Secret]
     salt: bytes
     contents: dict[str, Secret] = field(default_factory=dict)
+    running: Mapping[str, str] = field(default_factory=dict)
+    exact: Mapping[str, str] = field(default_factory=dict)
+    named: bool = False
+    link: SiteLink | None = None
 
     @cached_property
     def layout(self) -> HostLayout:
@@ -87,55 +96,44 @@ def site_bundle(making: Making) -> SiteBundle:
     )
     release = found.get("release")
     door = found.get(DOOR)
+    names = host_front.names_of(making) if door else None
+    task = _release(making, release) if release else None
     return SiteBundle(
         site=making.site.name,
         stores=stores,
         services=services,
-        release_task=_task(making, release, "release", app.release.within) if release and app.release else None,
+        release_task=task,
+        seed_task=_seed(making, found),
         door=_door(making, door) if door else None,
-        routes=making.stash(Secret(_routes(making))) if door else None,
+        routes=None,
         contents=making.contents,
+        names=names,
+        machine_door=machine_door.opening(making.site, names) if names else None,
+        link=making.link.join if making.link else None,
+        hands_over=True,
+        migration=migration_of(app, task, stores, making.full) if task else None,
     )
 
 
-def _routes(making: Making) -> str:
-    known = making.values.get(HOST.name)
-    return host_door.config(making.material, making.site, known.reveal() if known else None)
+def _release(making: Making, made: HostContainer) -> RunTask | None:
+    """It runs once, on the first host of its service."""
+    release = making.material.app.release
+    if release is None or making.material.target.place[release.service][0] != making.site.name:
+        return None
+    return _task(making, made, "release", release.within)
 
 
 def _door(making: Making, made: HostContainer) -> Instance:
-    container = _container(making, made, DOOR)
-    networks = [
-        replace(one, aliases=host_door.inner_names(making.material, making.site)) for one in container.networks[:1]
-    ]
-    told = (
-        Mount("folder", "door", host_door.FOLDER, read_only=True),
-        Mount("folder", "caddy", SETTINGS, read_only=True),
-    )
-    container = replace(
-        container,
-        command=("caddy", "run", "--config", f"{SETTINGS}/caddy.json"),
-        networks=(*networks, *container.networks[1:]),
-        mounts=(*container.mounts, *told),
-        tmpfs=(*container.tmpfs, "/run"),
-        test=None,
-    )
-    return Instance(
-        name=DOOR,
-        service=DOOR,
-        revision=_revision(container, ""),
-        runs="door",
-        ready=Probe("lives", within=_DOOR_READY),
-        stop_within=made.stop_within,
-        container=container,
-    )
+    container = host_front.confined(making, _container(making, replace(made, published=()), DOOR))
+    revision = _revision(container, host_front.routes_of(making).reveal())
+    return host_front.instance(making, container, revision, made.stop_within)
 
 
 def _store(making: Making, store: Store, found: Mapping[str, HostContainer]) -> StoreArtifact:
     made = found[store.name]
     env, container = _environment(making, made), _container(making, made, store.name)
     volume = volume_of(store)
-    major = store.major or _major(container.image)
+    major = store.major or _major(making.text(made.image))
     settings = {"volume": making.full(volume)} if volume else {}
     return StoreArtifact(
         init=InitStore(store.name, store.kind, major, settings),
@@ -172,7 +170,7 @@ def _service(making: Making, service: Service, made: HostContainer) -> ServiceAr
     task = service.kind == "task"
     tasks = (_task(making, made, f"task {service.name}", TASK_WITHIN),) if task else ()
     instances = () if task else _instances(making, service, made)
-    after, reason = _swap(service)
+    after, reason = swap_of(service)
     return ServiceArtifact(
         name=service.name,
         instances=instances,
@@ -184,12 +182,14 @@ def _service(making: Making, service: Service, made: HostContainer) -> ServiceAr
     )
 
 
-def _swap(service: Service) -> tuple[bool, str]:
+def swap_of(service: Service) -> tuple[bool, str]:
+    """Whether the old copies of a service stop before the new ones start, and why."""
     if service.single:
         return True, "it is `single`: never two at once"
     if service.kind == "stateful":
         return True, "its data is in one place"
-    if service.volumes:
+    # What lies on the author's machine is not there, and neither has an unnamed one anything of the version before.
+    if any(not one.startswith(("/", ":")) and not one.endswith(":ro") for one in service.volumes):
         return True, "it writes to a volume, which two versions must not share"
     return False, ""
 
@@ -200,8 +200,8 @@ def _instances(making: Making, service: Service, made: HostContainer) -> tuple[I
     revision = _revision(template, env or "")
     door = making.through_door(service)
     found = []
-    for number in range(1, made.replicas + 1):
-        name = f"{service.name}.{revision}.{number}"
+    for number in copy_numbers((service.name, revision), made.replicas, making.running):
+        name = copy_name(service.name, revision, number)
         container = replace(template, name=making.full(name))
         if not door and service.kind != "worker":
             # Nothing stands between it and those who call it: it answers to its own name.
@@ -220,6 +220,7 @@ def _instances(making: Making, service: Service, made: HostContainer) -> tuple[I
                 stop_signal=service.stop_signal,
                 stop_within=made.stop_within,
                 drain=service.max_job if door else 0.0,
+                settings={"keeps": "data"} if service.kind == "stateful" else {},
                 memory=container.memory,
                 container=container,
             )
@@ -245,7 +246,7 @@ def _task(making: Making, made: HostContainer, name: str, within: float) -> RunT
     env = _environment(making, made)
     return RunTask(
         name=name,
-        service=made.name if made.name != "release" else making.material.app.release.service,  # type: ignore[union-attr]
+        service=_built_by(making, made),
         command=(*(container.entrypoint or ()), *(container.command or ())),
         cwd=container.working_dir or "",
         within=within,
@@ -253,6 +254,23 @@ def _task(making: Making, made: HostContainer, name: str, within: float) -> RunT
         marker=_revision(container, env or ""),
         container=container,
     )
+
+
+def _seed(making: Making, found: Mapping[str, HostContainer]) -> RunTask | None:
+    """On the first of the sites of its service alone."""
+    seed = making.material.app.seed
+    if seed is None or making.material.target.place[seed.service][0] != making.site.name:
+        return None
+    made = replace(
+        found[seed.service],
+        name="seed",
+        role="once",
+        entrypoint=seed.command[:2],
+        command=((seed.command[2],),),
+        health=HealthTest(()),
+        replicas=1,
+    )
+    return replace(_task(making, made, "seed", seed.within), marker=SEEDED)
 
 
 def _environment(making: Making, made: HostContainer) -> str | None:
@@ -273,16 +291,17 @@ def _major(image: str) -> str:
 
 def _container(making: Making, made: HostContainer, name: str) -> Container:
     """The engine's view of a container; what it waits for and how it restarts is the release's own affair."""
-    return Container(
+    container = Container(
         name=making.full(name),
         image=making.images.get(made.name) or making.images.get(_built_by(making, made)) or making.text(made.image),
+        exact=making.exact.get(made.name) or making.exact.get(_built_by(making, made)),
         command=None if made.command is None else tuple(making.text(word) for word in made.command),
         entrypoint=made.entrypoint,
         working_dir=made.working_dir,
         user=made.user,
         read_only=making.text(made.read_only) == "true",
         tmpfs=made.tmpfs,
-        capabilities=made.capabilities,
+        capabilities=made.capabilities or _rights(making, made),
         init=made.init,
         networks=_networks(making, made),
         namespace=making.full(made.namespace) if made.namespace else None,
@@ -290,7 +309,8 @@ def _container(making: Making, made: HostContainer, name: str) -> Container:
             Mount("volume", making.full(one.source), one.target, one.read_only)
             for one in made.attached
             if one.kind == "volume"
-        ),
+        )
+        + tuple(_given(making, made)),
         published=tuple(f"{one.port}/{one.protocol}" for one in made.published),
         memory=byte_count(making.text(made.memory)) if made.memory else None,
         shared_memory=made.shared_memory,
@@ -305,12 +325,43 @@ def _container(making: Making, made: HostContainer, name: str) -> Container:
         ),
         labels=dict(made.labels),
     )
+    return _linked(making, made, container)
+
+
+def _linked(making: Making, made: HostContainer, container: Container) -> Container:
+    """With what a private link adds: services find what they are told of elsewhere, others find what is here."""
+    link = making.link
+    if link is None or made.namespace is not None:
+        return container
+    told = {one.of for one in making.material.app.bindings_of(_built_by(making, made))}
+    names = {name: address for name, address in link.names.items() if name in told}
+    opened = {} if made.role == "once" else {one.port: link.join.address for one in _openings(making, link, made)}
+    return links.with_link(container, names, opened, making.full("link"))
+
+
+def _openings(making: Making, link: SiteLink, made: HostContainer) -> Iterator[Opening]:
+    """Of what others use here, what this container answers for: the front door for all services behind it."""
+    behind = {one.name for one in making.material.placement.services_on(making.site) if making.through_door(one)}
+    return (one for one in link.join.openings if made.name == (DOOR if one.name in behind else one.name))
+
+
+def _given(making: Making, made: HostContainer) -> Iterator[Mount]:
+    if made.role in ("service", "once"):
+        written = making.material.containers.get(_built_by(making, made))
+        yield from files_of(written, making.material.given, making.stash)
+
+
+def _rights(making: Making, made: HostContainer) -> tuple[str, ...]:
+    """Who may write to its own files may also begin as root, and become the user that its image is for."""
+    of_the_app = made.role in ("service", "once")
+    return DATA_RIGHTS if of_the_app and making.text(made.read_only) != "true" else ()
 
 
 def _built_by(making: Making, made: HostContainer) -> str:
-    """The service whose image the release command runs in."""
-    release = making.material.app.release
-    return release.service if release is not None and made.name == "release" else made.name
+    """The service in whose image it runs: for the release command and the seed that is another one."""
+    app = making.material.app
+    once = {"release": app.release, "seed": app.seed}.get(made.name)
+    return once.service if once is not None else made.name
 
 
 def _networks(making: Making, made: HostContainer) -> tuple[Network, ...]:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from towline.spec.model import Service, Site
 
 _COMMON = "container"
-_ASKED = "set it in .env"
+ASKED = "set it in .env"
+"""What Compose says of a setting that nobody told."""
+
 _DEFAULT = re.compile(r"[^{}$\n]*")
 _CONDITIONS = {
     "started": "service_started",
@@ -74,7 +76,7 @@ def document(found: HostLayout) -> dict[str, object]:
     """The file as data, comments included."""
     return {
         "name": f"{found.app}-{found.target}",
-        f"x-{_COMMON}": Noted(Anchored(_COMMON, _common()), above="What holds for every container."),
+        f"x-{_COMMON}": Noted(Anchored(_COMMON, common()), above="What holds for every container."),
         "services": {one.name: _noted(one) for one in found.containers},
         "networks": {
             one.name: Noted({"internal": True} if one.internal else {}, above=f"{one.why[0].upper()}{one.why[1:]}.")
@@ -92,7 +94,7 @@ def interpolated(value: Text) -> str:
 def _asked(setting: Setting) -> str:
     if setting.default is not None and _DEFAULT.fullmatch(setting.default):
         return f"${{{setting.name}:-{setting.default}}}"
-    return f"${{{setting.name}:?{_ASKED}}}"
+    return f"${{{setting.name}:?{ASKED}}}"
 
 
 def _head(material: Material, site: Site, found: HostLayout) -> list[str]:
@@ -131,7 +133,8 @@ def _build(material: Material, service: Service) -> str:
     return f"docker build --tag $REGISTRY/{material.app.name}-{service.name}:$VERSION --file {file}{stage} {context}"
 
 
-def _common() -> dict[str, object]:
+def common() -> dict[str, object]:
+    """What holds for every container."""
     return {
         "restart": Noted("always", above="Also after the machine, or Docker, has started again."),
         "cap_drop": Inline(("ALL",)),
@@ -141,13 +144,13 @@ def _common() -> dict[str, object]:
 
 
 def _noted(one: HostContainer) -> object:
-    body = _container(one)
+    body = {"<<": Alias(_COMMON), **body_of(one)}
     return Noted(body, above=one.why) if one.why else body
 
 
-def _container(one: HostContainer) -> dict[str, object]:
+def body_of(one: HostContainer) -> dict[str, object]:
     """Keys in the order of reading: what runs, with what, where, how far it may go, how it starts and ends."""
-    found: dict[str, object] = {"<<": Alias(_COMMON), "image": interpolated(one.image)}
+    found: dict[str, object] = {"image": interpolated(one.image)}
     if one.profile is not None:
         found["profiles"] = Inline((one.profile,))
     if not one.restarts:

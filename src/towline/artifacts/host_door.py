@@ -1,7 +1,8 @@
 """The front door of a host for a driver: Caddy's JSON, in which each address is a file that is read at every request.
 
 So a shift is a rename: no reload, no dropped connection. Only JSON takes such an address; the `Caddyfile` that
-`towline render` writes leads to names of containers instead.
+`towline render` writes leads to names of containers instead. It has no port of the machine: what comes from outside
+comes in clear through a socket, from the door of the machine (`machine_door`), which all targets share.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from towline.artifacts.front_door import container_port, routes
+from towline.artifacts.maintenance import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +26,15 @@ SLOTS = 12
 FOLDER = "/door"
 """Where the slot files are inside the door's container."""
 
+SOCKETS, SOCKET = "/run/door", "door.sock"
+"""The folder that it shares with the machine's door, as it is inside, and the socket there at which it is found."""
+
 HOLD = "127.0.0.1:1"
 """An address that always refuses: requests to it wait until another one is written, at most `TRY_FOR`."""
 
 UPSTREAM_HEADER = "X-Towline-Upstream"
 """What the door adds to an answer of a service, so that a shift can be seen through it."""
 
-ADMIN = "unix//run/caddy-admin.sock|0600"
 TRY_FOR = "15s"
 GRACE = 30.0
 
@@ -49,23 +53,15 @@ Plain = dict[str, Any]
 def config(material: Material, site: Site, host: str | None) -> str:
     """Caddy's whole configuration of one host, the same text for the same app; `host` is the site's public name."""
     known = routes(material.placement, site, material.containers)
-    named = [one for one in known if one.domain is not None]
-    clear = [one for one in known if one.domain is None]
-    servers: Plain = {}
-    if named:
-        named_routes = [_public(one, [one.domain or ""], secure=True) for one in named]
-        servers["https"] = {**_server([":443"], named_routes), "automatic_https": {"disable_redirects": True}}
-    secured = [_to_https([one.domain or "" for one in named])] if named else []
-    servers["clear"] = _server([":80"], [*secured, *(_in_clear(one, host) for one in _main_last(clear))])
-    servers |= _inner(material, site)
+    named = [_public(one, [one.domain], secure=True) for one in known if one.domain is not None]
+    clear = [_in_clear(one, host) for one in _main_last([one for one in known if one.domain is None])]
+    # Only the machine's door is at the other end, so that what it says of the browser is believed.
+    front = {**_server([f"unix/{SOCKETS}/{SOCKET}|0600"], [*named, *clear]), "trusted_proxies_unix": True}
     plain: Plain = {
-        "admin": {"listen": ADMIN, "config": {"persist": False}},
+        "admin": {"disabled": True},
         "logging": {"logs": {"default": {"level": "WARN"}}},
-        "apps": {"http": {"grace_period": f"{GRACE:.0f}s", "servers": servers}},
+        "apps": {"http": {"grace_period": f"{GRACE:.0f}s", "servers": {"front": front, **_inner(material, site)}}},
     }
-    if site.options.get("certificates") == "internal":
-        # For a network of one's own, and the lab: an authority that only this host knows.
-        plain["apps"]["tls"] = {"automation": {"policies": [{"issuers": [{"module": "internal"}]}]}}
     return json.dumps(plain, sort_keys=True, indent=1)
 
 
@@ -90,17 +86,12 @@ def _server(listen: list[str], inner: list[Plain]) -> Plain:
     return {"listen": listen, "routes": [*inner, unknown], "automatic_https": {"disable": True}}
 
 
-def _to_https(names: list[str]) -> Plain:
-    """Caddy's own redirects come after all routes, so the last of ours would answer in their place."""
-    there = {"Location": ["https://{http.request.host}{http.request.uri}"]}
-    answer = {"handler": "static_response", "status_code": 308, "headers": there}
-    return {"match": [{"host": names}], "handle": [answer], "terminal": True}
-
-
 def _public(route: Route, names: list[str] | None, *, secure: bool) -> Plain:
     said = _headers(_HEADERS | (_HSTS if secure else {}))
     handle = [said, *(_bucket(route) if route.kind == "bucket" else [_compressed(), _to_slots(route.name)])]
-    found: Plain = {"handle": [{"handler": "subroute", "routes": [{"handle": handle}]}], "terminal": True}
+    paused = [] if route.kind == "bucket" else [unavailable(FOLDER)]
+    inner = [*paused, {"handle": handle}]
+    found: Plain = {"handle": [{"handler": "subroute", "routes": inner}], "terminal": True}
     return found if names is None else {"match": [{"host": names}], **found}
 
 
@@ -128,7 +119,6 @@ def _inner(material: Material, site: Site) -> Plain:
     return {
         f"inner {port}": _server([f":{port}"], [_named(name) for name in names])
         for port, names in sorted(ports.items())
-        if port not in (80, 443)
     }
 
 

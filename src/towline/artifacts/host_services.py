@@ -14,6 +14,8 @@ from towline.artifacts.host_references import runs_on, value
 from towline.artifacts.host_stores import network_of, setup_of
 from towline.artifacts.store_images import server_of
 from towline.artifacts.variables import on_a_server
+from towline.spec.addresses import names_host
+from towline.spec.data_images import data_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +37,7 @@ MEMORY = "1g"
 _LAST = frozenset({"worker", "task"})
 """Kinds that wait for a processor, and are killed for memory, before those that people wait for."""
 
-_DATA_RIGHTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
+DATA_RIGHTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 """What an entrypoint needs that gives its data folder to an ordinary user, and becomes that user."""
 
 _LISTENS = frozenset({"web", "private", "static"})
@@ -68,6 +70,7 @@ def container_of(ground: Ground, service: Service) -> HostContainer:
     """The container of a service, or of a task, which waits to be called."""
     written = ground.material.containers.get(service.name)
     last, task = service.kind in _LAST, service.kind == "task"
+    attached = tuple(_attached(ground, service))
     made = HostContainer(
         name=service.name,
         role="once" if task else "service",
@@ -77,11 +80,15 @@ def container_of(ground: Ground, service: Service) -> HostContainer:
         entrypoint=written.entrypoint if written else None,
         environment=environment_of(ground, service),
         working_dir=written.working_dir if written else None,
+        user=written.user if written else None,
+        shared_memory=written.shared_memory if written else None,
         read_only=(Setting(f"{_name(service)}_READ_ONLY", "true"),),
         tmpfs=("/tmp", *_in_memory(written)),  # noqa: S108 - inside the container
+        # Of a volume that is new its entrypoint makes a folder for its user.
+        capabilities=DATA_RIGHTS if attached else (),
         init=True,
         networks=(APP, *_networks(ground, service)),
-        attached=tuple(_attached(ground, service)),
+        attached=attached,
         memory=(f"{service.memory // 2**20}m",) if service.memory else (Setting(f"{_name(service)}_MEMORY", MEMORY),),
         cpus=written.cpus if written else None,
         cpu_shares=512 if last else None,
@@ -129,7 +136,7 @@ def image_of(ground: Ground, service: Service) -> Text:
 def environment_of(ground: Ground, service: Service) -> dict[str, Text]:
     """What the process of a service is told, by name."""
     known = [one for one in ground.material.variables_of(service.name) if not one.build]
-    found = {one.name: _value(ground, one) for one in known}
+    found = {one.name: value_of(ground, one) for one in known}
     if service.kind in _LISTENS and service.kind != "static":
         variable = service.port_variable
         if variable is not None and variable not in found:
@@ -140,7 +147,8 @@ def environment_of(ground: Ground, service: Service) -> dict[str, Text]:
     return dict(sorted(found.items()))
 
 
-def _value(ground: Ground, variable: Variable) -> Text:
+def value_of(ground: Ground, variable: Variable) -> Text:
+    """What a variable of a service is filled with on the host."""
     if variable.origin == "reference" and variable.reference is not None:
         of, _, attribute = variable.reference.rpartition(".")
         material = ground.material
@@ -162,8 +170,14 @@ def _words(words: tuple[str, ...] | None) -> tuple[Text, ...] | None:
 def _networks(ground: Ground, service: Service) -> Iterator[str]:
     bound = ground.bound(service)
     yield from (network_of(one.name) for one in ground.stores if one.name in bound)
-    stateful = (one for one in ground.services if one.kind == "stateful")
-    yield from (network_of(one.name) for one in stateful if one.name in bound)
+    called = bound | set(service.after)
+    stateful = [one for one in ground.services if one.kind == "stateful" and one.name != service.name]
+    yield from (network_of(one.name) for one in stateful if one.name in called or _calls(service, one.name))
+
+
+def _calls(service: Service, name: str) -> bool:
+    """Whether a variable holds the address of `name`: as a whole URL, say, which no binding gives."""
+    return any(names_host(variable, value.reveal(), name) for variable, value in service.environment.items())
 
 
 def _of_stores(ground: Ground) -> set[str]:
@@ -192,9 +206,13 @@ def _in_memory(written: Container | None) -> tuple[str, ...]:
 def _attached(ground: Ground, service: Service) -> Iterator[Attached]:
     """The volumes of a service. What it mounts of the author's machine is not there, and its code is in the image."""
     written = ground.material.containers.get(service.name)
-    for mount in written.mounts if written is not None else ():
-        if mount.kind == "volume" and mount.source:
-            yield Attached("volume", mount.source, mount.target, mount.read_only)
+    named = [one for one in written.mounts if one.kind == "volume" and one.source] if written is not None else []
+    for mount in named:
+        yield Attached("volume", mount.source, mount.target, mount.read_only)
+    folder = data_folder(written) if written is not None and service.kind == "stateful" else None
+    if folder is not None and folder not in {one.target for one in named}:
+        # Under Compose it is a folder of the author's machine, or goes with the container.
+        yield Attached("volume", f"{service.name}-data", folder)
 
 
 def _why(ground: Ground, service: Service) -> str:
@@ -214,7 +232,7 @@ def _with_data(container: HostContainer, service: Service) -> HostContainer:
         container,
         networks=(network_of(service.name),),
         read_only=("false",),
-        capabilities=_DATA_RIGHTS,
+        capabilities=DATA_RIGHTS,
         oom_score=0,
         init=False,
         stop_within=max(container.stop_within, 60.0),

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from towline.artifacts.migrations import Migration
     from towline.core.secret import Secret
+    from towline.steps.door import OpenMachineDoor, PublicNames
+    from towline.steps.images import BuildImage, ClearAway, FetchImage, LoadImage
     from towline.steps.kinds import InitStore, Instance, PrepareStore, RunTask
+    from towline.steps.links import JoinLink
+
+
+SEEDED = "once"
+"""The marker of a seed: however its command is changed, it has been run."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,14 @@ class ServiceArtifact:
 
 @dataclass(frozen=True)
 class SiteBundle:
-    """Everything that should be on one site. `release_task` runs once, before any traffic shifts.
+    """Everything that should be on one site. `release_task` runs once, before any traffic shifts; `seed_task` after it.
 
-    `door` is the front door, with the digest of its routes. `contents` are the stashed contents by digest.
+    `door` is the front door, with the digest of its routes. `contents` are the stashed contents by digest. On a machine
+    that targets share, `names` are those of this one there, and `machine_door` is what leads from them to its door.
+    `link` is its end of the private link with other sites. `images` bring what it lacks, `clear_away` takes what no
+    kept release needs; `image_notes` say by service what a person should know of its image. With `hands_over` old
+    copies that have been replaced finish by themselves there, and nobody waits for them. `migration` is what surrounds
+    the release task where it works on a database of the site.
     """
 
     site: str
@@ -58,6 +71,15 @@ class SiteBundle:
     door: Instance | None
     routes: str | None
     contents: Mapping[str, Secret] = field(repr=False)
+    names: PublicNames | None = None
+    machine_door: OpenMachineDoor | None = None
+    link: JoinLink | None = None
+    images: tuple[LoadImage | FetchImage | BuildImage, ...] = ()
+    clear_away: ClearAway | None = None
+    image_notes: Mapping[str, str] = field(default_factory=dict)
+    hands_over: bool = False
+    migration: Migration | None = None
+    seed_task: RunTask | None = None
 
 
 @dataclass(frozen=True)

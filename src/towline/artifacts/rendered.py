@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from towline.core.secret import Secret
     from towline.planner.choose import Chosen
     from towline.planner.model import Placement
     from towline.spec.container import Container, Mount
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """One file: `path` is relative to where it is written, with forward slashes; `what` is one sentence about it."""
+    """One file: `path` is relative to where it is written, with forward slashes; `what` is one sentence about it.
+
+    `shared`: every target of the app renders the same bytes under this path.
+    """
 
     path: str
     text: str = field(repr=False)
     what: str
     executable: bool = False
+    shared: bool = False
 
 
 MARK = "Rendered by towline from compose.yaml and towline.yaml, target {target}"
 """What says in a file that it may be written anew; `ops.render` puts it in where a renderer has not."""
+
+SHARED_MARK = "Rendered by towline from compose.yaml and towline.yaml, for every target"
+"""The same in a file that is the app's and no one target's."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,8 @@ class Material:
     of the renderers that came before this one: the page of variables reads which names they ask for, and the
     deployment docs, which come last, list them all. `copied` is what the images of services that are built here have of
     their context as it is (`spec.ground.Ground.copied`), by service: what a development file mounts. `supervisor` are
-    the files of towline_supervisor, by name: a combined image carries them.
+    the files of towline_supervisor, by name: a combined image carries them. `given` is what is in the files that
+    services are given or mount, by path, one character a byte.
     """
 
     placement: Placement
@@ -87,6 +96,7 @@ class Material:
     copied: Mapping[str, tuple[Mount, ...]] = field(default_factory=dict)
     up: str = "../.."
     supervisor: Mapping[str, str] = field(default_factory=dict, repr=False)
+    given: Mapping[str, Secret] = field(default_factory=dict, repr=False)
     out: str = ""
 
     @property

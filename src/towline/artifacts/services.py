@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from towline.artifacts import environment
-from towline.artifacts.model import ServiceArtifact
+from towline.artifacts.model import SEEDED, ServiceArtifact
 from towline.artifacts.proxy import has_traffic
 from towline.core.secret import Secret
 from towline.steps.kinds import Instance, Probe, RunTask
@@ -86,6 +86,17 @@ def release_task(bench: Bench) -> RunTask | None:
         env=env,
         marker=digest_of(made_of),
     )
+
+
+def seed_task(bench: Bench) -> RunTask | None:
+    """The seed in the environment of its service, with a marker that never changes."""
+    seed = bench.app.seed
+    if seed is None:
+        return None
+    service = bench.app.service(seed.service)
+    env = bench.stash(environment.as_contents(_environment(service, bench)))
+    folder = str(service.folder)
+    return RunTask("seed", service.name, seed.command, folder, seed.within, env=env, marker=SEEDED)
 
 
 def _environment(service: Service, bench: Bench) -> environment.Environment:

@@ -54,6 +54,11 @@ def source_digest(context: Path, left_out: Iterable[str] = ()) -> str:
     return total.hexdigest()[:16]
 
 
+def context_files(context: Path) -> tuple[str, ...]:
+    """The files and links of a context that are code, relative to it, in order."""
+    return tuple(sorted(_code_files(context, ())))
+
+
 def code_filter(context: Path, left_out: Iterable[str] = ()) -> pathspec.PathSpec[pathspec.Pattern]:
     """Matches the paths, relative to the context, that are not code."""
     return _filter([*_docker_ignored(context), *left_out, *NEVER_CODE])

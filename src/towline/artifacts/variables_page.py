@@ -23,10 +23,14 @@ _OF_FILES = (
     (re.compile(r"REGISTRY"), "where the images of the app are, without its own name: ghcr.io/OWNER"),
     (re.compile(r"VERSION"), "which version of the images runs: the tag that their build gave them"),
     (re.compile(r"(\w+)_READ_ONLY"), "false where {} writes into folders of its own image"),
+    (re.compile(r"(\w+)_DOMAIN"), "the domain under which browsers find {}"),
     (re.compile(r"(\w+)_MEMORY"), "how much memory {} may use"),
     (re.compile(r"LOCAL_(\w+)_PORT"), "where {} answers on your own machine"),
     (re.compile(r"(\w+)_(?:PASSWORD|ACCESS_KEY|SECRET_KEY)"), "what {} is reached with there"),
 )
+_OF_COOLIFY = re.compile(r"SERVICE_(?:URL|FQDN)_")
+"""Coolify fills these in itself."""
+
 _LOCAL = ("compose.dev.yaml", "compose.prod.yaml")
 
 
@@ -54,7 +58,7 @@ def asked_for(material: Material, *, local: bool = False) -> dict[str, str | Non
             for match in _ASKED_FOR.finditer(_without_comments(file.text)):
                 default = match[3] if (match[2] or "").lstrip(":").startswith("-") else None
                 found[match[1]] = found.get(match[1]) or default
-    return {name: found[name] for name in sorted(found) if name not in known}
+    return {name: found[name] for name in sorted(found) if name not in known and not _OF_COOLIFY.match(name)}
 
 
 def _without_comments(text: str) -> str:

@@ -1,4 +1,8 @@
-"""`.github/workflows`: test, build, deploy, migrate and backup, for what a target is made of."""
+"""`.github/workflows`: test, build, deploy, migrate and backup, for what a target is made of.
+
+Tests are the app's, so every target renders the same file of them. The others bear the target's name, as the secrets
+and variables that they read do: the workflows of two targets stand side by side in one repository.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 _SAID = {
     "test": "Every pull request: lint, types, tests with coverage, build.",
     "build": "Every merge: tested again, built, scanned, pushed, and written down by its digests.",
-    "deploy": "What build.yml made goes out, is waited for, looked at from outside, and told; also the way back.",
+    "deploy": "What the build made goes out, is waited for, looked at from outside, and told; also the way back.",
     "migrate": "Before a release: backup, the migration on a copy, and only then the migration itself.",
     "backup": "Every night: a dump that was restored once before it counts, encrypted, and kept for 7, 28 or 90 days.",
 }
@@ -28,12 +32,12 @@ _MEANING = {
     "RENDER_API_KEY": "a key of the account at Render",
     "NOTIFY_WEBHOOK": "the address of a webhook of Slack or Discord, where the end of each deploy is told",
     "BACKUP_PASSPHRASE": "what dumps are encrypted with (`openssl rand -hex 32`); keep it elsewhere too",
+}
+_ENDINGS = {
     "COOLIFY_URL": "the address of the panel",
     "COOLIFY_TOKEN": "a token of the panel that may read, write and deploy",
     "DOKPLOY_URL": "the address of the panel",
     "DOKPLOY_TOKEN": "an API key of the panel",
-}
-_ENDINGS = {
     "_SSH_KNOWN_HOSTS": "the server's public keys, as `ssh-keyscan ADDRESS` prints them; compare them on the server",
     "_SSH_KEY": "the private key that may log in there",
     "_SSH": "who and where it is: `deploy@ADDRESS`",
@@ -57,17 +61,20 @@ def files(material: Material) -> tuple[RenderedFile, ...]:
         "migrate": migrate_workflow(pipeline),
         "backup": backup_workflow(pipeline),
     }
-    return tuple(
-        RenderedFile(f".github/workflows/{name}.yml", _text(pipeline, name, value), _SAID[name])
-        for name, value in made.items()
-        if value is not None
-    )
+    return tuple(_file(pipeline, name, value) for name, value in made.items() if value is not None)
+
+
+def _file(pipeline: Pipeline, name: str, value: dict[str, object]) -> RenderedFile:
+    shared = name == "test"
+    called = name if shared else pipeline.named(name)
+    return RenderedFile(f".github/workflows/{called}.yml", _text(pipeline, name, value), _SAID[name], shared=shared)
 
 
 def _text(pipeline: Pipeline, name: str, value: dict[str, object]) -> str:
     head_part, _, jobs = yaml_text(value).partition("\njobs:\n")
     body = spaced(head_part, "[a-z]") + "\n\njobs:\n" + spaced(jobs, r"  [\w-]+:$")
-    head = comment(f"{pipeline.app}, target {pipeline.target}. {_SAID[name]}{_more(pipeline, name)}")
+    whose = pipeline.app if name == "test" else f"{pipeline.app}, target {pipeline.target}"
+    head = comment(f"{whose}. {_SAID[name]}{_more(pipeline, name)}")
     asked = [*_asked(body, "secrets"), *_asked(body, "vars")]
     if asked:
         head += [
@@ -91,7 +98,9 @@ def _asked(text: str, kind: str) -> list[tuple[str, str]]:
 
 def _more(pipeline: Pipeline, name: str) -> str:
     if name == "deploy" and pipeline.builds:
-        return " To go back: Actions > deploy > Run workflow, with the commit of the earlier release."
+        return (
+            f" To go back: Actions > {pipeline.named('deploy')} > Run workflow, with the commit of the earlier release."
+        )
     if name == "migrate" and pipeline.material.app.release is not None and pipeline.platform.units:
         return " At Render the release command itself runs between build and shift (preDeployCommand in render.yaml)."
     if name == "backup":

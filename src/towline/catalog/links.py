@@ -49,7 +49,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Pair:
-    """A published round trip between two regions of one cloud, in milliseconds."""
+    """A published round trip between two regions of one cloud, or between two rented hosts, in milliseconds."""
 
     ends: tuple[str, str]
     ms: float
@@ -58,12 +58,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Everything published that estimates are made from."""
+    """Everything published that estimates are made from, and `hosts`, which they are only compared with."""
 
     line: Line
     links: Mapping[frozenset[str], Link]
     pairs: tuple[Pair, ...]
     places: Mapping[str, Region]
+    hosts: tuple[Pair, ...] = ()
 
 
 def read_latency(regions: Mapping[str, Region]) -> LatencyTable:
@@ -81,14 +82,20 @@ def latency_of(text: str, regions: Mapping[str, Region]) -> LatencyTable:
     own = {name: parts.region(Part(one, ("places", name), desk)) for name, one in value.get("places", {}).items()}
     places = {**regions, **own}
     line = _line(Part(value.get("line", {}), ("line",), desk))
-    pairs = [_pair(Part(one, ("pairs", index), desk), sources) for index, one in enumerate(value.get("pairs", []))]
+    pairs, hosts = (
+        [_pair(Part(one, (key, index), desk), sources) for index, one in enumerate(value.get(key, []))]
+        for key in ("pairs", "hosts")
+    )
     links = [_link(Part(one, ("links", index), desk), sources) for index, one in enumerate(value.get("links", []))]
-    named = {name for pair in pairs if pair for name in pair.ends} | {name for one in links for name in one.between}
+    named = {name for pair in (*pairs, *hosts) if pair for name in pair.ends} | {
+        name for one in links for name in one.between
+    }
     for name in sorted(named - set(places)):
         desk.complain("unknown-region", f"There is no place `{name}`", ("places",))
     if desk.findings:
         raise Findings(tuple(desk.findings))
-    return LatencyTable(line, {one.between: one for one in links}, tuple(one for one in pairs if one), places)
+    known, beside = (tuple(one for one in ones if one) for ones in (pairs, hosts))
+    return LatencyTable(line, {one.between: one for one in links}, known, places, beside)
 
 
 def _line(part: Part) -> Line:

@@ -267,8 +267,21 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Cap:
+    """What a provider has against a bill without an end. `stops`: it ends the use, where others only tell of it."""
+
+    how: str
+    stops: bool
+    url: str
+    read: date
+
+
+@dataclass(frozen=True)
 class Provider:
-    """How a provider bills. `clock` is the smallest time that is charged; `stopped` whether stopped machines cost."""
+    """How a provider bills. `clock` is the smallest time that is charged; `stopped` whether stopped machines cost.
+
+    `cap` is None where nobody tells of one.
+    """
 
     name: str
     title: str
@@ -277,6 +290,7 @@ class Provider:
     clock: Clock
     stopped: Literal["billed", "free", "unknown"]
     note: str = ""
+    cap: Cap | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from towline.catalog.offers import (
     LIMITS,
     METERS,
     SERVES,
+    Cap,
     Clock,
     Credit,
     Evidence,
@@ -69,11 +70,24 @@ def provider(part: Part) -> Provider:
         clock=cast("Clock", part.choice("clock", get_args(Clock), "month", required=True)),
         stopped=cast("Any", part.choice("stopped", ("billed", "free", "unknown"), "unknown", required=True)),
         note=part.text("note"),
+        cap=_cap(part),
     )
     if len(found.currency) != 3 or not found.currency.isupper():
         part.refuse("a currency by its three letters is wanted", "currency", "write for example EUR")
     part.end()
     return found
+
+
+def _cap(part: Part) -> Cap | None:
+    """`cap` of a provider: `how`, `stops`, `url`, `read`; all of it, or nothing."""
+    value = part.get("cap")
+    if value is None:
+        return None
+    inner = Part(value, (*part.path, "cap"), part.desk)
+    how, url = inner.text("how", required=True), inner.text("url", required=True)
+    stops, read = inner.flag("stops"), inner.day("read", required=True)
+    inner.end()
+    return Cap(how, stops, url, read) if read is not None else None
 
 
 def region(part: Part) -> Region:

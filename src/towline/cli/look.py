@@ -17,11 +17,14 @@ from towline.core.errors import UsageError
 from towline.core.units import show_bytes, show_seconds
 from towline.ops import inspect
 from towline.ops.hosts import open_target
-from towline.ops.workspace import Workspace, open_workspace, survey
+from towline.ops.workspace import Workspace, survey
+from towline.spec.codes import TO_RUN_HERE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from towline.core.errors import Finding
+    from towline.ops.hosts import Hosts
     from towline.ops.workspace import Survey
 
 
@@ -39,8 +42,10 @@ def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = Fa
     screen = Screen(as_json)
     seen = survey(project, target, screen.listener)
     found = report(seen)
+    if _is_on_hosts(seen):
+        found = _with_hosts(tuple(one for one in found if one.code not in TO_RUN_HERE), project, target, screen)
     errors = [one for one in found if one.level == "error"]
-    if not errors:
+    if not errors and not _is_on_hosts(seen):
         seen.workspace()
     if as_json:
         screen.json({"ok": not errors, "findings": [one.as_json() for one in found]})
@@ -50,6 +55,22 @@ def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = Fa
         screen.answer.print(f"{escape(_subject(seen, target))}; {count}")
     if errors:
         raise typer.Exit(2)
+
+
+def _is_on_hosts(seen: Survey) -> bool:
+    """Whether the target is on machines of one's own: then they are looked at, and not this one."""
+    target = seen.reading.target
+    return target is not None and bool(target.sites) and all(one.kind == "host" for one in target.sites)
+
+
+def _with_hosts(found: tuple[Finding, ...], project: Path, target: str, screen: Screen) -> tuple[Finding, ...]:
+    """What was found in the files, and when that is no mistake, on the hosts as well."""
+    from towline.ops.hosts import open_hosts
+    from towline.ops.preflight_hosts import looked_over
+
+    if any(one.level == "error" for one in found):
+        return found
+    return (*found, *looked_over(open_hosts(project, target, "", screen.listener))[1])
 
 
 def _subject(seen: Survey, target: str) -> str:
@@ -79,8 +100,10 @@ def status(
         begin = "towline up" if local else f"towline deploy {target}"
         screen.talk.print(f"Nothing of {escape(workspace.app.name)} runs.\n\nhint: {begin}")
         return
+    several = len(workspace.onlookers) > 1
     rows = [
         (
+            *((one.site,) if several else ()),
             one.service,
             one.name,
             one.state,
@@ -92,7 +115,8 @@ def status(
         )
         for one in found
     ]
-    screen.table(("service", "instance", "state", "pid", "up", "memory", "restarts", "address"), rows)
+    head = ("service", "instance", "state", "pid", "up", "memory", "restarts", "address")
+    screen.table(("site", *head) if several else head, rows)
     for one in found:
         if one.verdict:
             screen.talk.print(f"{escape(one.name)}: {escape(one.verdict)}")
@@ -109,7 +133,8 @@ def logs(
     """What the processes printed, with the name of each before its lines. With --json one object a line."""
     screen = Screen(as_json)
     workspace = open_target(project, target, screen.listener)
-    stream_logs(screen, inspect.logs(workspace, tuple(names or ()), lines, follow=follow))
+    found = inspect.logs(workspace, tuple(names or ()), lines, follow=follow)
+    stream_logs(screen, found, several=len(workspace.onlookers) > 1)
 
 
 def verify(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
@@ -119,7 +144,7 @@ def verify(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = F
 
     screen = Screen(as_json)
     workspace = open_target(project, target, screen.listener)
-    verdict = look(workspace) if isinstance(workspace, Workspace) else verify_hosts(workspace)
+    verdict = look(workspace) if isinstance(workspace, Workspace) else verify_hosts(workspace, whole=True)
     screen.verdict(verdict)
     if not verdict.ok:
         raise typer.Exit(5)
@@ -132,8 +157,14 @@ def execute(
     target: Target = LAPTOP,
     as_json: AsJson = False,
 ) -> None:
-    """Run a command as a process of a service would: its folder, its whole environment, its stores."""
-    workspace = open_workspace(project, target)
+    """Run a command as a process of a service would: its folder, its whole environment, its stores.
+
+    On a laptop it is a process of its own, on a host it runs inside a copy of the service, with your terminal. The exit
+    status is the command's.
+    """
+    workspace = open_target(project, target, Screen(as_json).listener)
+    if not isinstance(workspace, Workspace):
+        raise typer.Exit(_inside(workspace, service, command, as_json=as_json))
     environment = {name: value.reveal() for name, value in inspect.environment_of(workspace, service).items()}
     folder = workspace.app.service(service).folder
     _refuse_missing(command[0], folder, environment.get("PATH", os.defpath))
@@ -144,6 +175,18 @@ def execute(
         raise typer.Exit(done.returncode)
     os.chdir(folder)
     os.execvpe(command[0], command, environment)  # noqa: S606 - the user's own command, as typed
+
+
+def _inside(hosts: Hosts, service: str, command: list[str], *, as_json: bool) -> int:
+    from towline.ops.enter import chosen, enter, enter_quietly
+
+    copy = chosen(hosts, service)
+    if not as_json:
+        return enter(hosts, copy, command, terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    done = enter_quietly(hosts, copy, command)
+    told = {"site": copy.site, "instance": copy.name}
+    Screen(as_json).json({"status": done.status, "stdout": done.stdout, "stderr": done.stderr, **told})
+    return done.status
 
 
 def _refuse_missing(program: str, folder: Path, path: str) -> None:
@@ -159,14 +202,28 @@ def history(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = 
     screen = Screen(as_json)
     runs = inspect.history(open_target(project, target, screen.listener))
     if as_json:
-        screen.json([{"run": one.name, "intent": one.plan.intent, "outcome": one.outcome} for one in runs])
+        told = (
+            {
+                "run": one.name,
+                "intent": one.plan.intent,
+                "outcome": one.outcome,
+                "at": one.at,
+                "by": one.by,
+                "notes": list(one.plan.notes),
+            }
+            for one in runs
+        )
+        screen.json(list(told))
         return
-    rows = [(one.name, one.plan.intent, one.outcome, str(len(one.plan.steps))) for one in runs]
-    screen.table(("run", "what", "outcome", "steps"), rows)
+    rows = [
+        (one.name, one.plan.intent, one.outcome, str(len(one.plan.steps)), one.at[:16].replace("T", " "), one.by)
+        for one in runs
+    ]
+    screen.table(("run", "what", "outcome", "steps", "begun (UTC)", "by"), rows)
 
 
-def stream_logs(screen: Screen, found: object) -> None:
-    """Print log lines: a coloured name on a terminal, always the name."""
+def stream_logs(screen: Screen, found: object, *, several: bool = False) -> None:
+    """Print log lines: a coloured name on a terminal, always the name, and of `several` sites which one it was."""
     import json
 
     colours = ("cyan", "green", "magenta", "yellow", "blue", "bright_red")
@@ -178,4 +235,5 @@ def stream_logs(screen: Screen, found: object) -> None:
             continue
         colour = seen.setdefault(line.service, colours[len(seen) % len(colours)])
         clock = line.at[11:19]
-        screen.answer.print(f"[dim]{clock}[/dim] [{colour}]{escape(line.service):<8}[/{colour}] | {escape(line.text)}")
+        name = f"{line.site}/{line.service}" if several else line.service
+        screen.answer.print(f"[dim]{clock}[/dim] [{colour}]{escape(name):<8}[/{colour}] | {escape(line.text)}")

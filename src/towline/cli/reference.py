@@ -11,7 +11,9 @@ import typer.main
 from towline.catalog import judge
 from towline.cli.main import INTERRUPTED, command_line
 from towline.core import errors
-from towline.ops import preflight
+from towline.ops import preflight, preflight_hosts
+from towline.ops.images import CODES as image_codes  # noqa: N811
+from towline.release.names import CODES as name_codes  # noqa: N811
 from towline.release.objections import CODES as machine_codes  # noqa: N811
 from towline.spec import reference as spec_reference
 from towline.spec.guess.model import CODES as init_codes  # noqa: N811 - several rooms have a table of that name
@@ -32,6 +34,7 @@ def pages() -> dict[str, str]:
     """Every printed page: file name to text."""
     printed = spec_reference.reference_files()
     printed["findings.md"] += preflight_findings() + catalog_findings() + init_findings() + machine_findings()
+    printed["findings.md"] += name_findings() + host_findings()
     return {**printed, "commands.md": commands(), "exit-codes.md": exit_codes()}
 
 
@@ -62,6 +65,22 @@ def machine_findings() -> str:
     """The part of the findings page that is about a machine that is to be provisioned."""
     rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in machine_codes.items()]
     head = ["", "## On a machine", "", "Told by `towline provision`, all at once, before anything is changed.", ""]
+    return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def host_findings() -> str:
+    """The part of the findings page that is about the hosts of a target."""
+    known = {**preflight_hosts.CODES, **image_codes}
+    rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in known.items()]
+    told = "Told by `towline check`, `plan` and `deploy`, all at once, before anything is changed."
+    head = ["", "## On the hosts of a target", "", told, ""]
+    return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def name_findings() -> str:
+    """The part of the findings page that is about the names of an app on a machine that it shares."""
+    rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in name_codes.items()]
+    head = ["", "## Beside other apps", "", "Told by `towline deploy`, all at once, before anything is changed.", ""]
     return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
 from rich.markup import escape
 
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
 from towline.cli.show import Screen
 from towline.ops.hosts import open_target
+from towline.ops.workspace import Workspace, owner
 
 if TYPE_CHECKING:
-    import typer
+    from pathlib import Path
 
+    from towline.ops.hosts import Hosts
     from towline.release.engine import Outcome
 
 
@@ -38,7 +41,30 @@ def rollback(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson =
     workspace = open_target(project, target, screen.listener)
     for note in recover.what_rollback_would_do(workspace).notes:
         screen.talk.print(f"note: {escape(note)}")
-    _say(screen, recover.roll_back(workspace, screen.listener))
+    if isinstance(workspace, Workspace):
+        _say(screen, recover.roll_back(workspace, screen.listener))
+    else:
+        _roll_back_hosts(screen, workspace, project.resolve())
+
+
+def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path) -> None:
+    """With the hooks and messages of the app around it."""
+    from towline.ops import recover
+    from towline.ops.occasion import occasion_of
+    from towline.ops.told import told
+
+    done: list[Outcome] = []
+
+    def work() -> tuple[bool, str]:
+        done.append(recover.roll_back(hosts, screen.listener))
+        screen.quiet()
+        return True, f"rolled back in {done[0].seconds:.1f} s"
+
+    occasion = occasion_of(hosts, "rollback", recover.what_rollback_would_do(hosts).release, owner())
+    well = told(hosts, project, occasion, work, (screen.listener, screen.findings))
+    _say(screen, done[0])
+    if not well:
+        raise typer.Exit(5)
 
 
 def _say(screen: Screen, outcome: Outcome) -> None:

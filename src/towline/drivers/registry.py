@@ -94,6 +94,13 @@ def address_of(where: str) -> str:
     return Address.parse(where).host
 
 
+def port_of(where: str) -> int | None:
+    """The port in what a person types after `ssh`; None where it is left to the user's own configuration."""
+    from towline.drivers.host.address import Address
+
+    return Address.parse(where).port
+
+
 def bare_machine_of(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:
     """A machine that is no site yet, by what a person types after `ssh`. Raises UsageError for no address."""
     from towline.drivers.host.address import Address

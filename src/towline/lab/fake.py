@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from towline.core.errors import Fenced, LockHeld, SiteUnreachable, StepFailed
 from towline.core.secret import Secret
 from towline.lab import world as worlds
+from towline.lab import world_door, world_links
 from towline.lab.keep import Keep, Memory
 from towline.release.journal import fold, number_of
 from towline.steps.carry import Desk, carry_out
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from towline.lab.world import World
     from towline.steps.kinds import AnyStep
-    from towline.steps.model import Batch, Before, Line
+    from towline.steps.model import Batch, Before, Line, Stretch
 
     Watcher = Callable[[Literal["before", "after"], World, AnyStep], None]
 
@@ -129,6 +130,11 @@ class FakeSite:
                 releases=releases,
                 begun=begun,
                 ports=dict(world["ports"]),
+                names=world_door.names(world),
+                led_to=world.get("led_to"),
+                machine_door=world_door.machine_door(world),
+                link=world_links.seen(world),
+                link_key=f"key of {self._site}",
                 room=Room(ports=tuple(port for port in range(20000, 20200) if port not in taken)),
                 salt=Secret(f"salt of {self._site}"),
             )
@@ -164,16 +170,14 @@ class FakeSite:
             self._permit(world, lease)
             world["stash"] |= {digest: _routed(secret) for digest, secret in contents.items()}
 
-    def carry_out(self, batch: Batch, lease: Lease, run: str) -> Iterator[Line]:
+    def carry_out(self, work: Batch | Stretch, lease: Lease, run: str) -> Iterator[Line]:
         """Do the steps of a batch, or crash or fail as told."""
-        return carry_out(batch, self, Desk(self._write, self._permitted), lease=lease, run=run)
+        return carry_out(work, self, Desk(self._write, self._permitted), lease=lease, run=run)
 
     def record(self, line: Line, lease: Lease) -> None:
         """Append a line of the engine."""
         self._permitted(lease)
-        self._dies(line.event, "before began")
-        self.keep.append(line)
-        self._dies(line.event, "done")
+        self._write(line)
 
     def journal(self) -> tuple[Line, ...]:
         """All lines."""
@@ -209,6 +213,11 @@ class FakeSite:
             return saw
 
     def _write(self, line: Line) -> None:
+        if line.step is None:
+            self._dies(line.event, "before began")
+            self.keep.append(line)
+            self._dies(line.event, "done")
+            return
         if line.event == "done":
             self._dies(self._steps, "act")  # a step that held already has no act to die in
             self._dies(self._steps, "acted")

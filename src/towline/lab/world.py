@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from towline.core.errors import StepFailed
+from towline.lab import world_door, world_images, world_links, world_migration
 from towline.steps.kinds import instance_to_json
 from towline.steps.model import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from towline.steps.farewell import AwaitFarewell, SeeOff
     from towline.steps.kinds import (
         AnyStep,
         ConfigureDoor,
@@ -37,7 +39,8 @@ _STORES = ("postgres", "redis", "bucket")
 def empty_world() -> World:
     """A site where nothing ever was."""
     kept: World = {"instances": {}, "upstreams": {}, "tasks": {}, "stores": {}, "files": {}, "ports": {}, "stash": {}}
-    return kept | {"door": None, "up": False, "lock": {"owner": "", "fence": 0, "until": 0.0}}
+    lock = {"owner": "", "fence": 0, "until": 0.0}
+    return kept | world_door.NOTHING | world_links.NOTHING | {"door": None, "up": False, "lock": lock}
 
 
 def holds(world: World, step: AnyStep) -> str | None:
@@ -48,17 +51,8 @@ def holds(world: World, step: AnyStep) -> str | None:
 
 def before(world: World, step: AnyStep) -> Before:
     """What `inverse` needs to take the step back."""
-    match step.kind:
-        case "start-instance":
-            return {"instance": _there(world, step.instance.name)}
-        case "stop-instance":
-            return {"instance": _there(world, step.name)}
-        case "shift":
-            return {"upstreams": list(world["upstreams"].get(step.service, []))}
-        case "configure-door":
-            return {"routes": world["door"]}
-        case _:
-            return {}
+    look = _BEFORES.get(step.kind)
+    return look(world, step) if look else {}
 
 
 def act(world: World, step: AnyStep) -> str:
@@ -145,6 +139,8 @@ def _start(world: World, step: StartInstance) -> str:
     _must(has_place, f"there is no place for the data of {instance.service}")
     world["instances"][instance.name] = {"instance": instance_to_json(instance), "state": "starting"}
     world["up"] = True
+    if instance.runs == "door" and instance.container is not None:
+        world["led_to"] = world.get("led_to") or instance.revision
     if instance.runs != "service" and instance.port is not None:
         world["ports"][instance.service] = instance.port
     return "started"
@@ -185,7 +181,13 @@ def _drain(world: World, step: Drain) -> str:
     return "no open connection" if step.name in world["instances"] else "it is gone"
 
 
-def _stop(world: World, step: StopInstance) -> str:
+def _nobody_leaves(world: World, step: AwaitFarewell) -> str:
+    """Whoever was seen off here is gone at once."""
+    del world, step
+    return "none is left"
+
+
+def _stop(world: World, step: StopInstance | SeeOff) -> str:
     world["instances"].pop(step.name, None)
     return "it ended"
 
@@ -198,6 +200,7 @@ def _confirm_stopped(world: World, step: ConfirmStopped) -> str:
 def _end(world: World, step: AnyStep) -> str:
     del step
     world["instances"], world["up"] = {}, False
+    world |= world_door.NOTHING
     return "nothing runs"
 
 
@@ -273,13 +276,13 @@ def _has_shifted(world: World, step: Shift) -> str | None:
     return "it goes there" if world["upstreams"].get(step.service, []) == list(step.upstreams) else None
 
 
-def _is_gone(world: World, step: StopInstance | Drain) -> str | None:
+def _is_gone(world: World, step: StopInstance | SeeOff | Drain) -> str | None:
     return None if step.name in world["instances"] else "it is gone"
 
 
 def _has_ended(world: World, step: AnyStep) -> str | None:
     del step
-    return None if world["up"] or world["instances"] else "nothing runs"
+    return None if world["up"] or world["instances"] or world_door.names(world).all else "nothing runs"
 
 
 _HOLDS: dict[str, Callable[[World, Any], str | None]] = {
@@ -292,7 +295,26 @@ _HOLDS: dict[str, Callable[[World, Any], str | None]] = {
     "shift": _has_shifted,
     "drain": _is_gone,
     "stop-instance": _is_gone,
+    "see-off": _is_gone,
     "end-site": _has_ended,
+    "claim-names": world_door.has_names,
+    "lead-names": world_door.leads_to,
+    "open-machine-door": world_door.is_open,
+    "join-link": world_links.has_joined,
+    "leave-link": world_links.has_left,
+    **world_images.HOLDS,
+    **world_migration.HOLDS,
+}
+_BEFORES: dict[str, Callable[[World, Any], Before]] = {
+    "start-instance": lambda world, step: {"instance": _there(world, step.instance.name)},
+    "stop-instance": lambda world, step: {"instance": _there(world, step.name)},
+    "see-off": lambda world, step: {"instance": _there(world, step.name)},
+    "shift": lambda world, step: {"upstreams": list(world["upstreams"].get(step.service, []))},
+    "configure-door": lambda world, _: {"routes": world["door"]},
+    "lead-names": lambda world, _: {"revision": world.get("led_to")},
+    "claim-names": lambda world, _: world_door.names_before(world),
+    "join-link": world_links.before,
+    "leave-link": world_links.before,
 }
 _ACTS: dict[str, Callable[[World, Any], str]] = {
     "init-store": _init,
@@ -305,9 +327,19 @@ _ACTS: dict[str, Callable[[World, Any], str]] = {
     "confirm-shift": _confirm_shift,
     "drain": _drain,
     "stop-instance": _stop,
+    "see-off": _stop,
+    "await-farewell": _nobody_leaves,
     "confirm-stopped": _confirm_stopped,
     "end-site": _end,
     "purge-data": _purge,
+    "claim-names": world_door.claim,
+    "lead-names": world_door.lead_to,
+    "open-machine-door": world_door.open_door,
+    "join-link": world_links.join,
+    "confirm-link": world_links.confirm,
+    "leave-link": world_links.leave,
+    **world_images.ACTS,
+    **world_migration.ACTS,
 }
 _HALVES: dict[str, Callable[[World, Any], None]] = {
     "init-store": _half_init,
@@ -315,4 +347,7 @@ _HALVES: dict[str, Callable[[World, Any], None]] = {
     "shift": _half_shift,
     "stop-instance": _half_stop,
     "purge-data": _half_purge,
+    "claim-names": world_door.half_claim,
+    "join-link": world_links.half,
+    "leave-link": world_links.half,
 }

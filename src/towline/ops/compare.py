@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towline.catalog.links import read_latency
@@ -41,10 +41,17 @@ def asked(project: Path, usage: Path | None, offers: Path | None, today: date) -
     if not project.is_dir():
         raise UsageError(f"there is no folder {project}", hint="ls")
     app, page = _app(project)
-    catalog = read_catalog(own_file(project, offers))
+    catalog = with_rates_of(read_catalog(own_file(project, offers)), today)
     found = read_usage(usage_file(project, usage), known_of(app, page), catalog)
     own = _own_targets(app, page, catalog)
     return Asked(Scene(app, catalog, read_latency(catalog.regions), today, own), found)
+
+
+def with_rates_of(catalog: Catalog, day: date) -> Catalog:
+    """The catalogue with the exchange rates that were known on `day`; later ones only where there was none."""
+    known = {(one.base, one.quote) for one in catalog.rates if one.read <= day}
+    kept = tuple(one for one in catalog.rates if one.read <= day or (one.base, one.quote) not in known)
+    return replace(catalog, rates=kept)
 
 
 def known_of(app: App, page: ReadPage) -> Known:

@@ -35,9 +35,9 @@ class Prepared:
     values: dict[str, Secret]
 
 
-def prepare(workspace: Opened) -> Prepared:
-    """The plan that leads from what is there to what the files say; changes nothing."""
-    seen = observed(workspace.sites)
+def prepare(workspace: Opened, seen: dict[str, Facts] | None = None) -> Prepared:
+    """The plan that leads from what is there (`seen`, where it was asked already) to what the files say."""
+    seen = observed(workspace.sites) if seen is None else seen
     values = workspace.values()
     bundle = workspace.bundle(seen, values)
     return Prepared(build(bundle, seen), seen, bundle, values)
@@ -52,10 +52,15 @@ def observed(sites: Mapping[str, Driver]) -> dict[str, Facts]:
         return {name: one.result() for name, one in asked.items()}
 
 
-def deploy(workspace: Opened, prepared: Prepared, listener: events.Listener) -> Outcome:
-    """Carry out a plan. Raises StepFailed, after going back to the release before, when a step fails."""
+def deploy(workspace: Opened, prepared: Prepared, listener: events.Listener, by: str | None = None) -> Outcome:
+    """Carry out a plan. Raises StepFailed, after going back to the release before, when a step fails.
+
+    `by` is who the journal says began it: the one who acts here, unless somebody else asked for it.
+    """
     plan = prepared.plan
-    with held(workspace.sites, owner(), LEASE) as hold:
+    # It may take longer than a lock lasts, and changes nothing that runs.
+    workspace.deliver(plan)
+    with held(workspace.sites, by or owner(), LEASE) as hold:
         refuse_stale(plan, observed(workspace.sites), prepared.seen)
         workspace.keep(prepared.values)
         for part in prepared.bundle.sites:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from towline.artifacts.containers import text_of
 from towline.artifacts.front_door import HOST, routes
-from towline.artifacts.host_bundle import Making, site_bundle
+from towline.artifacts.host_bundle import Making
 from towline.artifacts.host_services import REGISTRY, VERSION, Ground, image_of
+from towline.artifacts.links import linked_sites
 from towline.artifacts.model import Bundle
 from towline.core.errors import Finding, Findings, UsageError, Where
+from towline.core.events import ignore
 from towline.core.secret import Secret, generate
+from towline.ops.image_builds import Builder
+from towline.ops.images import Images
+from towline.ops.links import site_links, told_values
 from towline.ops.render import material_of
 from towline.ops.secrets import vault_of
 from towline.ops.workspace import open_host, open_workspace, ssh_host_of
+from towline.release.names import refuse_taken
 from towline.spec.read import PAGE, read_page, target_alone
 
 if TYPE_CHECKING:
@@ -24,20 +32,28 @@ if TYPE_CHECKING:
     from towline.artifacts.rendered import Material
     from towline.core.events import Listener
     from towline.ops.secrets import Vault
-    from towline.ops.workspace import LiveSite, Workspace
+    from towline.ops.workspace import LiveSite, RemoteSite, Workspace
     from towline.spec.model import App, Site, Target
     from towline.steps.driver import Driver
-    from towline.steps.model import Facts
+    from towline.steps.model import Facts, Plan
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """One target on hosts. `told` are settings for this run alone, such as the version; they go before the vault's."""
+    """One target on hosts.
+
+    `told` are settings for this run alone, such as the version; they go before the vault's. `images` are images for
+    this run alone, by service: they go before those that the files name. `renew`: ask the registries again for every
+    tag, and build without a cache.
+    """
 
     material: Material
     vault: Vault
-    live: Mapping[str, LiveSite]
+    live: Mapping[str, RemoteSite]
     told: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    listener: Listener = ignore
+    renew: bool = False
 
     @property
     def app(self) -> App:
@@ -59,6 +75,11 @@ class Hosts:
         """The drivers by the names of their sites."""
         return dict(self.live)
 
+    @property
+    def onlookers(self) -> Mapping[str, LiveSite]:
+        """The same, as those who look at what runs."""
+        return self.live
+
     def values(self) -> dict[str, Secret]:
         """Every setting: what this run is told, what the vault has, and new ones where any random text serves.
 
@@ -68,6 +89,7 @@ class Hosts:
         made = {name: generate() for name, one in self.vault.wanted.items() if one.generated and name not in kept}
         told = {name: Secret(value) for name, value in self.told.items()}
         known = {**self._by_default(), **kept, **made, **told}
+        known |= told_values(self.material, known)
         if missing := tuple(self._missing(known)):
             raise Findings(missing)
         return known
@@ -91,12 +113,36 @@ class Hosts:
             self.vault.put(new, "generated")
 
     def bundle(self, seen: Mapping[str, Facts], values: Mapping[str, Secret]) -> Bundle:
-        """Everything as it should be on every host."""
-        parts = tuple(
-            site_bundle(Making(self.material, site, {}, values, seen[site.name].salt.reveal().encode()))
+        """Everything as it should be on every host. Raises Findings for a public name that another app has there."""
+        links = site_links(self.material, seen)
+        makings = {
+            site.name: Making(
+                self.material,
+                site,
+                self.images,
+                values,
+                seen[site.name].salt.reveal().encode(),
+                running={one.name: one.state for one in seen[site.name].instances},
+                named=values.get(HOST.name) != self._by_default()[HOST.name],
+                link=links.get(site.name),
+            )
             for site in self.target.sites
-        )
-        return Bundle(self.app.name, self.target.name, parts)
+        }
+        chosen = self._supply.choose(makings, seen)
+        keep = self.target.keep
+        parts = tuple(self._supply.part(one, chosen[name], seen[name], keep) for name, one in makings.items())
+        whole = Bundle(self.app.name, self.target.name, parts)
+        refuse_taken(whole, seen)
+        return whole
+
+    def deliver(self, plan: Plan) -> None:
+        """Send the hosts what they lack of the images of a plan. Raises StepFailed, SiteUnreachable."""
+        self._supply.deliver(plan)
+
+    @cached_property
+    def _supply(self) -> Images:
+        """What brings images; one for a run, since it knows what was built."""
+        return Images(self.live, Builder(os.environ, self.listener), os.environ, self.listener, self.renew)
 
     def _by_default(self) -> dict[str, Secret]:
         """The address of the first host is the name of the app, while nobody gives it one."""
@@ -108,7 +154,8 @@ class Hosts:
             if name not in known and not one.optional:
                 hint = f"towline secrets set {name} -t {self.target.name}"
                 yield Finding("secret-missing", f"{name}: {one.why}", where, hint)
-        for setting in (REGISTRY, VERSION):
+        both = (REGISTRY, VERSION)
+        for setting in both if any(one.name in known for one in both) else ():  # without either they are built here
             if setting.name not in known and (built := self._built()):
                 hint = f"towline deploy {self.target.name} --set {setting.name}=..."
                 yield Finding("setting-missing", f"{setting.name}: {setting.hint}, for {', '.join(built)}", None, hint)
@@ -116,11 +163,18 @@ class Hosts:
     def _built(self) -> list[str]:
         """The services whose image comes from the app's own registry."""
         grounds = [Ground(self.material, site) for site in self.target.sites]
-        return sorted({one.name for ground in grounds for one in ground.services if REGISTRY in image_of(ground, one)})
+        found = {one.name for ground in grounds for one in ground.services if REGISTRY in image_of(ground, one)}
+        return sorted(found - self.images.keys())
 
 
 def open_hosts(
-    project: Path, target: str, today: str, listener: Listener, told: Mapping[str, str] | None = None
+    project: Path,
+    target: str,
+    today: str,
+    listener: Listener,
+    told: Mapping[str, str] | None = None,
+    *,
+    renew: bool = False,
 ) -> Hosts:
     """A target on hosts, opened; no connection is made yet.
 
@@ -131,11 +185,12 @@ def open_hosts(
     if others:
         raise UsageError(_no_host(target, others[0]), hint=f"towline plan {target}")
     app = material.app.name
+    linked = linked_sites(material)
     live = {
-        one.name: open_host(one, app, target, project.resolve(), listener)  # one connection a host
-        for one in material.target.sites
+        one.name: open_host(one, app, target, project.resolve(), listener, linked=one.name in linked)
+        for one in material.target.sites  # one connection a host
     }
-    return Hosts(material, vault_of(project, material, today), live, told or {})
+    return Hosts(material, vault_of(project, material, today), live, told or {}, listener=listener, renew=renew)
 
 
 def open_target(project: Path, target: str, listener: Listener) -> Workspace | Hosts:

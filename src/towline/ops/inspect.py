@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towline.artifacts.bundle import DOOR
+from towline.artifacts.host_layout import DOOR as HOST_DOOR
 from towline.core.errors import UsageError
 from towline.core.secret import redact
+from towline.ops.side_by_side import earlier_lines, following_lines, status_of
 from towline.release import journal
 
 if TYPE_CHECKING:
@@ -20,13 +22,14 @@ if TYPE_CHECKING:
 def status(workspace: Opened, names: tuple[str, ...]) -> tuple[InstanceStatus, ...]:
     """The instances of these services and stores, of all when none is named."""
     known(workspace, names)
-    return tuple(one for one in workspace.site.status() if not names or one.service in names)
+    return tuple(one for one in status_of(workspace.onlookers) if not names or one.service in names)
 
 
 def logs(workspace: Opened, names: tuple[str, ...], lines: int, *, follow: bool) -> Iterator[LogLine]:
     """Log lines as they were printed."""
     known(workspace, names)
-    return workspace.site.logs(names or None, lines, follow=follow)
+    shown = following_lines if follow else earlier_lines
+    return shown(workspace.onlookers, names or None, lines)
 
 
 def history(workspace: Opened) -> tuple[journal.Run, ...]:
@@ -49,7 +52,8 @@ def environment_of(workspace: Workspace, service: str) -> dict[str, Secret]:
 def known(workspace: Opened, names: tuple[str, ...]) -> None:
     """Raises UsageError for a name that is neither a service nor a store."""
     app = workspace.app
-    there = [*(one.name for one in app.services), *(one.name for one in app.stores), DOOR]
+    door = HOST_DOOR if any(site.kind == "host" for site in workspace.target.sites) else DOOR
+    there = [*(one.name for one in app.services), *(one.name for one in app.stores), door]
     for name in names:
         if name not in there:
             raise UsageError(

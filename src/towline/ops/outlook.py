@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from towline.artifacts.bundle import DOOR
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from towline.artifacts.model import Bundle
     from towline.core.errors import Finding
+    from towline.ops.deploy import Prepared
     from towline.ops.workspace import Opened, Survey
     from towline.release.journal import State
     from towline.spec.model import App, Target
@@ -100,16 +101,22 @@ def _steps(seen: Survey, target: Target, papers: Papers) -> _Steps:
     """The steps where there is a driver. A host that cannot be asked now can be judged all the same."""
     kinds = {one.kind for one in target.sites}
     if kinds == {"local"}:
-        return _with_steps(seen.workspace())
+        workspace = seen.workspace()
+        return _with_steps(workspace, prepare(workspace))
     unknown = Aim(target, Today(known=False))
     away = [one for one in target.sites if one.kind != "host"]
     if away:
         named = ", ".join(f"`{one.name}` ({one.kind})" for one in away)
         return _Steps(None, unknown, f"no steps: this version of Towline carries nothing out at {named}")
     from towline.ops.hosts import open_hosts
+    from towline.ops.preflight_hosts import looked_over
 
     try:
-        return _with_steps(open_hosts(seen.project, target.name, papers.today.isoformat(), seen.listener, papers.told))
+        hosts = open_hosts(seen.project, target.name, papers.today.isoformat(), seen.listener, papers.told)
+        prepared, found = looked_over(hosts)
+        if prepared is None:
+            return _Steps(None, unknown, "no steps: settings are missing", found)
+        return replace(_with_steps(hosts, prepared), findings=found)
     except Findings as missing:
         return _Steps(None, unknown, "no steps: settings are missing", missing.findings)
     except (UsageError, SiteUnreachable) as error:
@@ -126,8 +133,7 @@ def _app_and_target(seen: Survey, found: tuple[Finding, ...]) -> tuple[App, Targ
     return reading.view.app, reading.target
 
 
-def _with_steps(workspace: Opened) -> _Steps:
-    prepared = prepare(workspace)
+def _with_steps(workspace: Opened, prepared: Prepared) -> _Steps:
     state = journal.read(workspace.site, workspace.sites)
     local = all(one.kind == "local" for one in workspace.target.sites)
     here = _machine(workspace, prepared.seen[workspace.site.site]) if local else None

@@ -9,6 +9,7 @@ from towline.ops.workspace import LEASE, owner
 from towline.release import journal
 from towline.release.engine import run
 from towline.release.lock import held
+from towline.release.migrate import refuse_way_back, took_away
 from towline.release.resume import resume as resume_plan
 from towline.release.rollback import rollback as rollback_plan
 
@@ -26,8 +27,13 @@ def what_resume_would_do(workspace: Opened) -> Plan:
 
 
 def what_rollback_would_do(workspace: Opened) -> Plan:
-    """The way back to the release before. Raises Refused when there is none."""
-    return rollback_plan(journal.read(workspace.site, workspace.sites))
+    """The way back to the release before. Raises Refused when there is none, or its database is no longer as it was."""
+    state = journal.read(workspace.site, workspace.sites)
+    plan = rollback_plan(state)
+    if taken := took_away(state, plan.release):
+        marks = {name: site.observe().tasks for name, site in workspace.sites.items()}
+        refuse_way_back(taken, plan.target, marks)
+    return plan
 
 
 def resume(workspace: Opened, listener: Listener) -> Outcome:
@@ -39,12 +45,13 @@ def resume(workspace: Opened, listener: Listener) -> Outcome:
 def roll_back(workspace: Opened, listener: Listener) -> Outcome:
     """Go back to the release before. Raises StepFailed when a step fails."""
     with held(workspace.sites, owner(), LEASE) as hold:
-        return roll_back_under(workspace, hold, listener)
+        return _done(run(what_rollback_would_do(workspace), workspace.sites, hold, workspace.site, listener))
 
 
 def roll_back_under(workspace: Opened, hold: Hold, listener: Listener) -> Outcome:
-    """Go back, under locks that are held already."""
-    return _done(run(what_rollback_would_do(workspace), workspace.sites, hold, workspace.site, listener))
+    """Take back a run that has just failed, under locks that are held already: what ran before it runs still."""
+    plan = rollback_plan(journal.read(workspace.site, workspace.sites))
+    return _done(run(plan, workspace.sites, hold, workspace.site, listener))
 
 
 def failed_step(outcome: Outcome) -> StepFailed:

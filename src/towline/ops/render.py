@@ -18,11 +18,12 @@ from towline.artifacts import (
     dev_compose,
     dockerfiles,
     host_compose,
+    panel_compose,
     variables_page,
     workflows,
 )
 from towline.artifacts.front_door import with_domains
-from towline.artifacts.rendered import MARK, Material, RenderedFile
+from towline.artifacts.rendered import MARK, SHARED_MARK, Material, RenderedFile
 from towline.artifacts.store_settings import settings_of
 from towline.artifacts.variables import variables_of
 from towline.catalog.read import own_file, read_catalog
@@ -37,6 +38,7 @@ from towline.planner.place import place
 from towline.planner.target import shape_of_target
 from towline.planner.usage_file import read_usage
 from towline.spec.codes import TO_RUN_HERE
+from towline.spec.given_files import contents_of
 from towline.spec.nearest import did_you_mean
 from towline.spec.read import read_with_mistakes
 from towline.spec.spelled import spelled_in
@@ -55,6 +57,7 @@ State = Literal["new", "changed", "same", "foreign"]
 # The page of variables reads what the files before it ask for, and the docs, which come last, list them all.
 RENDERERS = (
     host_compose.files,
+    panel_compose.files,
     caddyfile.files,
     dev_compose.files,
     cloud_init.files,
@@ -114,6 +117,7 @@ def material_of(project: Path, target: str, out: Path, *, env: Mapping[str, str]
         up=posixpath.relpath(project.as_posix(), out.resolve().as_posix()),
         supervisor=supervisor_files(),
         out=posixpath.relpath(out.resolve().as_posix(), project.as_posix()),
+        given={path: one for each in compose.containers for path, one in contents_of(each, compose.root).items()},
         copied={name: ground.copied for name, ground in reading.view.ground.items() if ground.copied},
     )
 
@@ -177,7 +181,7 @@ def write(found: Iterable[Placed], out: Path, *, force: bool) -> None:
 
 def marked(file: RenderedFile, target: str) -> RenderedFile:
     """The file with the line that says where it comes from, where its form has comments and it is not there yet."""
-    mark = MARK.format(target=target)
+    mark = SHARED_MARK if file.shared else MARK.format(target=target)
     if file.path.endswith(_NO_COMMENTS) or mark in file.text[:_LOOKED_AT]:
         return file
     line = f"<!-- {mark} -->\n" if file.path.endswith((".md", ".html")) else f"# {mark}\n"

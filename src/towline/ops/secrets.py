@@ -6,9 +6,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from towline.artifacts.links import told
+from towline.artifacts.variables import on_a_server
 from towline.core.errors import Finding, Findings, Refused, UsageError, Where
 from towline.core.files import hold_lock, write_atomic
 from towline.core.secret import Secret, generate
+from towline.ops.registry_logins import REGISTRY_NAMES
 from towline.ops.render import material_of
 from towline.secrets.dotenv import NAME, dotenv_text
 from towline.secrets.identity import key_place, make_key, read_keys
@@ -47,6 +50,19 @@ class Wanted:
     why: str
 
 
+WEBHOOK_SECRET = "WEBHOOK_SECRET"  # noqa: S105 - its name
+OWN = {
+    WEBHOOK_SECRET: Wanted(
+        WEBHOOK_SECRET,
+        ("towline webhook",),
+        generated=True,
+        optional=True,
+        why="what signs the calls of `towline webhook`",
+    )
+}
+"""Names that are Towline's own: they are there only where somebody uses what they are for."""
+
+
 @dataclass(frozen=True)
 class Listed:
     """One name, wanted or kept: `since` is the day its value was set, None while it has none."""
@@ -75,7 +91,8 @@ class Vault:
     def listed(self) -> tuple[Listed, ...]:
         """Every name that the target asks for or the vault holds, in alphabetic order."""
         kept = read_vault(self.place)
-        return tuple(_listed(name, self.wanted.get(name), kept.get(name)) for name in sorted({*self.wanted, *kept}))
+        known = {**OWN, **self.wanted}
+        return tuple(_listed(name, known.get(name), kept.get(name)) for name in sorted({*self.wanted, *kept}))
 
     def reveal(self, name: str) -> Secret:
         """The value of one name. Raises UsageError when it has none."""
@@ -184,20 +201,34 @@ def vault_of(project: Path, material: Material, today: str, *, env: Mapping[str,
     place = VaultPlace(
         folder / f"{target}.age", folder / f"{target}.recipients", key_place(material.app.name, target, env)
     )
-    return Vault(target, place, wanted_by(material), today)
+    return Vault(target, place, {**told_by(material), **wanted_by(material)}, today)
 
 
 def wanted_by(material: Material) -> dict[str, Wanted]:
     """Every name under which a service or a store of the target asks for a value."""
     found: dict[str, Wanted] = {}
-    for one in material.variables:
+    known_anyway = told(material)
+    hosts = {site.name for site in material.target.sites if site.kind == "host"}
+    for written in material.variables:
+        # What is only right on the author's machine has to be told on a server.
+        there = not written.build and bool(hosts & set(material.target.place.get(written.service, ())))
+        one = on_a_server(written) if there else written
         if one.setting:
             known = found.get(one.setting)
             services = (*known.services, one.service) if known else (one.service,)
-            optional = one.default is not None and (known is None or known.optional)
+            optional = one.setting in known_anyway or (one.default is not None and (known is None or known.optional))
             generated = one.origin == "generated"
             found[one.setting] = Wanted(one.setting, tuple(dict.fromkeys(services)), generated, optional, one.why)
     return found
+
+
+def told_by(material: Material) -> dict[str, Wanted]:
+    """The names that towline.yaml itself asks for: the addresses of those who are told how a deploy went."""
+    why = "the address to which `notify` sends how a deploy went"
+    return {
+        one.secret: Wanted(one.secret, ("notify",), generated=False, optional=True, why=why)
+        for one in material.app.notices
+    }
 
 
 def write_environment(path: Path, text: str) -> None:
@@ -209,6 +240,9 @@ def write_environment(path: Path, text: str) -> None:
 
 
 def _listed(name: str, wanted: Wanted | None, kept: Kept | None) -> Listed:
+    if wanted is None and name in REGISTRY_NAMES:
+        why = "how the hosts log in to the registry of the images"
+        wanted = Wanted(name, ("registry",), generated=False, optional=True, why=why)
     if wanted is None:
         state: State = "unused"
     elif kept is not None:

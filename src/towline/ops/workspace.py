@@ -15,13 +15,14 @@ from towline.artifacts.services import Sources
 from towline.artifacts.source import source_digest
 from towline.core.errors import UsageError
 from towline.core.events import Listener, ignore
-from towline.drivers.registry import address_of, bare_machine_of, driver_of, host_of
+from towline.drivers.registry import address_of, bare_machine_of, driver_of, host_of, port_of
 from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
 from towline.spec.read import Reading, read_with_mistakes
 from towline.steps.driver import Driver, Insider, Onlooker
 from towline.steps.model import digest_of
+from towline.steps.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from towline.planner.model import Placement
     from towline.spec.model import App, Service, Target
     from towline.steps.machine import BareMachine
-    from towline.steps.model import Facts
+    from towline.steps.model import Facts, Plan
 
 
 class LiveSite(Driver, Onlooker, Protocol):
@@ -43,6 +44,10 @@ class LiveSite(Driver, Onlooker, Protocol):
 
 class OwnSite(LiveSite, Insider, Protocol):
     """One on this very machine."""
+
+
+class RemoteSite(LiveSite, Remote, Protocol):
+    """One over a network."""
 
 
 class Opened(Protocol):
@@ -64,6 +69,10 @@ class Opened(Protocol):
     def sites(self) -> dict[str, Driver]:
         """The drivers by the names of their sites."""
 
+    @property
+    def onlookers(self) -> Mapping[str, LiveSite]:
+        """The same, as those who look at what runs."""
+
     def public_urls(self) -> dict[str, str]:
         """The addresses that a browser can open, by service: the one a newcomer wants first comes first."""
 
@@ -75,6 +84,9 @@ class Opened(Protocol):
 
     def bundle(self, seen: Mapping[str, Facts], values: Mapping[str, Secret]) -> Bundle:
         """Everything as it should be, given what is there."""
+
+    def deliver(self, plan: Plan) -> None:
+        """Bring the sites what the steps of a plan expect to find there and is too large for a step."""
 
 
 LEASE = 30.0
@@ -113,6 +125,11 @@ class Workspace:
         return {self.site.site: self.site}
 
     @property
+    def onlookers(self) -> Mapping[str, LiveSite]:
+        """The same, as those who look at what runs."""
+        return {self.site.site: self.site}
+
+    @property
     def home(self) -> Path:
         """Where the target keeps its own files."""
         return home_of(self.project, self.target.name)
@@ -145,6 +162,9 @@ class Workspace:
         """Everything as it should be, given what is there."""
         facts = seen[self.site.site]
         return bundle(self.placement, facts, values, sources_of(self.app), self.machine)
+
+    def deliver(self, plan: Plan) -> None:
+        """There is nothing to bring: everything is here."""
 
     @property
     def _values_file(self) -> Path:
@@ -202,14 +222,21 @@ def open_standing(project: Path, target: str) -> Standing:
     return Standing(str(last["app"]), target, site)
 
 
-def open_host(site: Site, app: str, target: str, project: Path, listener: Listener) -> LiveSite:
+def open_host(
+    site: Site, app: str, target: str, project: Path, listener: Listener, *, linked: bool = False
+) -> RemoteSite:
     """The driver of a machine; it connects when it is asked. Raises UsageError when nobody says where it is."""
-    return host_of(site, app, target, project, listener)
+    return host_of(site, app, target, project, listener, linked=linked)
 
 
 def outside_of(site: Site) -> str:
     """Where a host is asked from outside: the address that its site gives, else the host that ssh goes to."""
     return site.options.get("address") or ssh_host_of(site)
+
+
+def ssh_port_of(site: Site) -> int | None:
+    """The port of ssh where the site names one."""
+    return port_of(site.options["ssh"])
 
 
 def ssh_host_of(site: Site) -> str:

@@ -75,6 +75,13 @@ class Verdict:
         way = self.estimate.way("request")
         return way.high if way is not None else inf
 
+    @property
+    def request_p95(self) -> float:
+        """What 95 of 100 estimates like this one of a request stay under, in milliseconds; infinite where unknown."""
+        way = self.estimate.way("request")
+        p95 = way.p95 if way is not None else None
+        return inf if p95 is None else p95
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -134,7 +141,7 @@ def judged(scene: Scene, world: World, shape: Shape, slots: Sequence[Slot] | Non
         estimate(scene.app, ground, held.worker),
         held,
         losses(world, shape, chosen.choice),
-        risks(shape, chosen, held, scene.today),
+        risks(shape, chosen, held, scene.catalog, scene.today),
         effort(chosen.choice, len(crossing)),
         _in_stock(world, shape, chosen, slots),
     )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from towline.core.units import show_seconds
 from towline.planner import estimate
-from towline.planner.verdict import machine_text
+from towline.planner.verdict import ALONE, machine_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from towline.planner.compare import Comparison, Verdict
     from towline.planner.cost import Bill
+    from towline.planner.estimate import Way
     from towline.planner.sweep import Point, Tier
 
 HEAD = ("", "shape", "a month", "request", "job begins", "jobs/h", "users", "headroom", "why not")
@@ -38,6 +39,11 @@ def way_text(one: Verdict, name: str) -> str:
         return "-"
     low, high = _span(way.low), _span(way.high)
     return f"{low} to {high}" if way.mid is None else f"{_span(way.mid)} ({low} to {high})"
+
+
+def _p95(way: Way) -> str:
+    p95 = way.p95
+    return "" if p95 is None or way.low == way.high else f", p95 {_span(p95)}"
 
 
 def _span(milliseconds: float) -> str:
@@ -103,7 +109,7 @@ def detail_lines(one: Verdict, inputs: dict[str, str]) -> Iterator[str]:
 
 def _held_lines(one: Verdict) -> Iterator[str]:
     for way in one.estimate.ways:
-        yield f"{way.name}: {way_text(one, way.name)}"
+        yield f"{way.name}: {way_text(one, way.name)}{_p95(way)}"
         for hop in way.hops if way.name != "whole" else ():
             mid = "band" if hop.mid is None else _span(hop.mid)
             yield f"    {hop.what}: {mid}, {_span(hop.low)} to {_span(hop.high)} ({hop.how})"
@@ -119,6 +125,7 @@ def _held_lines(one: Verdict) -> Iterator[str]:
         )
         yield f"users: {held.people.concurrent} at work at once ({held.people.assumption})"
     yield from (f"headroom of {name}: {times(value)}" for name, value in held.headroom.items())
+    yield from (f"headroom of {name} alone: {times(one)} ({ALONE})" for name, one in held.alone.items())
     yield from ([held.idle] if held.idle else [])
     yield from (found.sentence for found in (held.memory, held.connections) if found is not None)
 
@@ -216,6 +223,7 @@ def _held_json(one: Verdict) -> dict[str, object] | None:
         "users": held.people.concurrent if held.people is not None else None,
         "assumption": held.people.assumption if held.people is not None else None,
         "headroom": {name: None if isinf(value) else round(value, 2) for name, value in held.headroom.items()},
+        "headroom_alone": {name: round(value, 2) for name, value in held.alone.items()},
         "memory": held.memory.sentence if held.memory is not None else None,
         "idle": held.idle or None,
         "connections": held.connections.sentence if held.connections is not None else None,

@@ -7,6 +7,7 @@ from math import isinf
 from typing import TYPE_CHECKING
 
 from towline.planner.latency import ROUND_TRIPS, rtt
+from towline.planner.percentile import percentile_of_sum
 from towline.planner.traffic import doorbell_of, parts_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from towline.catalog.offers import Region
     from towline.catalog.read import Catalog
     from towline.planner.capacity import WorkerCapacity
+    from towline.planner.percentile import Points
     from towline.planner.purchase import Choice
     from towline.planner.usage import Usage
     from towline.spec.model import App
@@ -26,13 +28,17 @@ PAGE_TRIPS = 3
 
 @dataclass(frozen=True)
 class Hop:
-    """One part of a way: milliseconds, and how they are known. `mid` is None where only a band can be said."""
+    """One part of a way: milliseconds, and how they are known. `mid` is None where only a band can be said.
+
+    `link` names the two places of round trips: those of one link are slow together.
+    """
 
     what: str
     low: float
     mid: float | None
     high: float
     how: str
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,25 @@ class Way:
     def high(self) -> float:
         """The high end: the 90th percentile of what is published, or of the wait."""
         return sum(one.high for one in self.hops)
+
+    @property
+    def p95(self) -> float | None:
+        """What 95 in 100 estimates like this one stay under, over places and not over time.
+
+        None where something other than round trips varies: nobody says how waits go together with distances.
+        """
+        links: dict[str, list[Hop]] = {}
+        for one in self.hops:
+            if not one.link and one.low != one.high:
+                return None
+            links.setdefault(one.link, []).append(one)
+        return percentile_of_sum([_together(ones) for ones in links.values()], 0.95)
+
+
+def _together(hops: Sequence[Hop]) -> Points:
+    known = [one.mid for one in hops if one.mid is not None]
+    mid = sum(known) if len(known) == len(hops) else None
+    return sum(one.low for one in hops), mid, sum(one.high for one in hops)
 
 
 @dataclass(frozen=True)
@@ -96,7 +121,8 @@ class Ground:
         found = rtt(first, second, self.table, self.usage.measured_ms).times(count)
         trips = "1 round trip" if count == 1 else f"{count:g} round trips"
         ends = f"{first.name} to {second.name}"
-        return [Hop(what, found.low, found.mid, found.high, f"{trips}, {ends}: {found.method}, {found.basis}")], []
+        how, link = f"{trips}, {ends}: {found.method}, {found.basis}", " - ".join(sorted((first.name, second.name)))
+        return [Hop(what, found.low, found.mid, found.high, how, link)], []
 
     def _users(self) -> Region:
         return self.catalog.regions[self.usage.near]
@@ -180,6 +206,7 @@ def as_json(found: Estimate) -> Mapping[str, object]:
             "low_ms": _plain(one.low),
             "mid_ms": _plain(one.mid),
             "high_ms": _plain(one.high),
+            "p95_ms": _plain(one.p95),
             "hops": [
                 {
                     "what": hop.what,

@@ -83,21 +83,22 @@ def _label(keys: Sequence[str]) -> str:
 
 
 def _first_plot(found: Comparison, currency: str) -> str:
-    known = [one for one in found.verdicts if one.chosen.bill is not None and not isinf(one.request_high)]
+    known = [one for one in found.verdicts if one.chosen.bill is not None and not isinf(one.request_p95)]
     together: dict[tuple[str, int], list[Verdict]] = {}
     for one in known:
-        together.setdefault((str(one.total), round(one.request_high)), []).append(one)
+        together.setdefault((str(one.total), round(one.request_p95)), []).append(one)
     marks = [_mark(ones, found) for ones in together.values()]
     if not marks:
         return ""
     beaten = [m for m in marks if any(o.x <= m.x and o.y <= m.y and (o.x, o.y) != (m.x, m.y) for o in marks)]
     frontier = sorted((one for one in marks if one not in beaten), key=lambda one: one.x)
-    axes = (Axis("a request, high end, in milliseconds", _plain), Axis(f"{currency} a month", _plain))
-    drawn = scatter(marks, frontier, axes, "Cost against latency of every placement")
+    axes = (Axis("a request, p95, in milliseconds", _plain), Axis(f"{currency} a month", _plain))
+    drawn = scatter(marks, frontier, axes, "Cost against p95 latency of every placement")
     same = "; ".join(f"{_label(keys)} is {', '.join(keys)}" for keys in _keys(together.values()) if len(keys) > 1)
-    text = "Lower left is better. The line joins what nothing beats in both; hollow is what misses a wish."
+    text = "Lower left is better. p95: 95 in 100 estimates like this one stay under it. The line joins what nothing "
+    text += "beats in both; hollow is what misses a wish."
     text += f" In one spot: {same}." if same else ""
-    return _figure("Cost against latency", text, drawn)
+    return _figure("Cost against p95 latency", text, drawn)
 
 
 def _keys(groups: Iterable[Sequence[Verdict]]) -> list[list[str]]:
@@ -107,10 +108,11 @@ def _keys(groups: Iterable[Sequence[Verdict]]) -> list[list[str]]:
 def _mark(ones: Sequence[Verdict], found: Comparison) -> Mark:
     first = ones[0]
     names = ", ".join(one.shape.key for one in ones)
-    title = f"{names}: {money_text(first.chosen.bill)}, a request {way_text(first, 'request')}"
+    request = f"a request {way_text(first, 'request')}, p95 {first.request_p95:.0f} ms"
+    title = f"{names}: {money_text(first.chosen.bill)}, {request}"
     strong = any(one is found.recommended for one in ones)
     return Mark(
-        first.request_high,
+        first.request_p95,
         float(first.total),
         _label([one.shape.key for one in ones]),
         title,
@@ -215,7 +217,8 @@ def _inputs(found: Comparison) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in found.inputs.items()
     )
     note = (
-        "Latency is estimated without the users\u2019 own access line; its high end is a 90th percentile over places."
+        "Latency is estimated without the users\u2019 own access line. Its high end is a 90th percentile, and p95 "
+        "a 95th, over places like these and not over time: nobody publishes the latter."
     )
     body = f'<dl class="facts small">{rows}</dl><p class="say">{note}</p>'
     return f"<section><h2>What all this rests on</h2>{body}</section>"

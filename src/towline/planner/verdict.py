@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
@@ -15,19 +15,27 @@ from towline.planner.sizing import BUSY, budget_of, job_load, machine_fit, serve
 from towline.planner.traffic import doorbell_of, idle_asks, parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
+    from towline.catalog.read import Catalog
     from towline.planner.capacity import ConnectionBudget, MemoryFit, WorkerCapacity
     from towline.planner.choose import Chosen
+    from towline.planner.cost import Bill, BillLine
     from towline.planner.market import World
     from towline.planner.purchase import Choice, Purchase
     from towline.planner.shapes import Shape
 
 
+ALONE = "the others on its processors stay at today's load"
+"""How processors are shared: what is free of the 70 % that may be busy goes to whichever service grows."""
+
+
 @dataclass(frozen=True)
 class Carries:
-    """What a placement carries. `headroom` is times today's load, by service; infinite where there is none.
+    """What a placement carries. `headroom` is times today's load of all of it; infinite where there is none.
 
+    `alone` is how many times its own load each service on shared processors may have while the others stay as they are.
     `idle` says what the workers ask of their doorbell in a month without any job; empty without workers.
     """
 
@@ -38,6 +46,7 @@ class Carries:
     connections: ConnectionBudget | None
     memory: MemoryFit | None
     idle: str = ""
+    alone: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def least(self) -> float:
@@ -77,7 +86,7 @@ def carries(world: World, choice: Choice) -> Carries:
     """How much `choice` carries, and how much of that is used."""
     app, usage, sizes = world.app, world.usage, world.sizes
     parts, headroom = parts_of(app, usage), dict[str, float]()
-    worker, people, copies = None, None, 1
+    worker, people, copies, alone = None, None, 1, dict[str, float]()
     if parts.worker is not None and usage.jobs.per_user_hour:
         home = choice.of(parts.worker)
         copies = home.copies_of(parts.worker) if home is not None and home.offer else sizes.copies[parts.worker]
@@ -89,9 +98,17 @@ def carries(world: World, choice: Choice) -> Carries:
         busy = sizes.cpus(one.holds) / usage.wishes.growth if usage.wishes.growth else 0
         if cpus and busy:
             headroom[f"processors of {one.name}"] = float(cpus * BUSY * one.copies / busy)
-    return Carries(
-        worker, copies, people, headroom, _connections(world, choice), _memory(world, choice), _idle(world, choice)
-    )
+            alone |= _alone(world, one, cpus * BUSY * one.copies - busy)
+    bounds = _connections(world, choice), _memory(world, choice)
+    return Carries(worker, copies, people, headroom, *bounds, _idle(world, choice), alone)
+
+
+def _alone(world: World, one: Purchase, left: Decimal) -> dict[str, float]:
+    """The headroom of each service that shares the processors of a purchase: `left` of them are free."""
+    growth = world.usage.wishes.growth
+    busy = {name: world.sizes.cpus((name,)) / growth for name in one.holds}
+    shared = {name: own for name, own in busy.items() if own}
+    return {name: float((left + own) / own) for name, own in shared.items()} if len(shared) > 1 else {}
 
 
 def _here(world: World) -> Decimal | None:
@@ -147,7 +164,7 @@ def losses(world: World, shape: Shape, choice: Choice) -> tuple[str, ...]:
     return tuple(found)
 
 
-def risks(shape: Shape, chosen: Chosen, held: Carries, today: date) -> tuple[str, ...]:
+def risks(shape: Shape, chosen: Chosen, held: Carries, catalog: Catalog, today: date) -> tuple[str, ...]:
     """What may go wrong, of this placement and not of every one."""
     if chosen.choice is None or chosen.bill is None:
         return ()
@@ -162,19 +179,36 @@ def risks(shape: Shape, chosen: Chosen, held: Carries, today: date) -> tuple[str
     bought = [one.offer for one in chosen.choice.purchases if one.offer is not None]
     names = {"stock": "is in stock on some days only", "unknown": "may not be sold at all any more"}
     found += [f"{one.name} {names[one.orderable]}" for one in bought if one.orderable in names]
-    open_ended = [
-        f"{one.owner} {one.line.meter} ({one.line.counted})"
-        for one in chosen.bill.lines
-        if not one.line.fixed and one.line.meter != "credit" and one.line.counted.amount
-    ]
-    if open_ended:
-        found.append(f"nothing caps these, they grow with use: {', '.join(open_ended)}")
+    found += _uncapped(chosen.bill, catalog)
     doubts = [finding for one in bought for finding in offer_doubts(one, today)]
     if doubts:
         codes = {code: sum(one.code == code for one in doubts) for code in dict.fromkeys(one.code for one in doubts)}
         counts = ", ".join(f"{count} {code}" for code, count in codes.items())
         found.append(f"prices to look at before buying: {counts} (towline catalog show)")
     return tuple(dict.fromkeys(found))
+
+
+def _uncapped(bill: Bill, catalog: Catalog) -> Iterator[str]:
+    """The lines that grow with use without an end, and what each provider has against it."""
+    by_provider: dict[str, list[BillLine]] = {}
+    for one in bill.lines:
+        if not one.line.fixed and one.line.meter != "credit" and one.line.counted.amount:
+            by_provider.setdefault(catalog.offer(one.line.offer).provider, []).append(one)
+    nobody = []
+    for name, lines in by_provider.items():
+        provider = catalog.providers.get(name)
+        cap = provider.cap if provider is not None else None
+        if provider is None or cap is None:
+            nobody += lines
+            continue
+        word = "set the cap there" if cap.stops else "nothing stops them there, and it only tells"
+        yield f"grows with use: {_lines(lines)}; {provider.title}: {word}: {cap.how} ({cap.url})"
+    if nobody:
+        yield f"nothing that anybody tells of caps these, they grow with use: {_lines(nobody)}"
+
+
+def _lines(ones: Sequence[BillLine]) -> str:
+    return ", ".join(f"{one.owner} {one.line.meter} ({one.line.counted})" for one in ones)
 
 
 def effort(choice: Choice, crossing: int) -> Effort:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from towline.artifacts.links import interface_of
 from towline.core.errors import Defect
+from towline.release import links
 from towline.release.order import levels, needed_by, waits_of
 from towline.release.pieces import joined, pieces
 from towline.release.stages import Draft
@@ -27,15 +30,17 @@ def build(bundle: Bundle, facts: Mapping[str, Facts]) -> Plan:
     """
     if missing := sorted({part.site for part in bundle.sites} - facts.keys()):
         raise Defect(f"no facts of {', '.join(missing)}")
-    sites = {name: pieces(name, bundle, facts) for name in sorted(facts)}
+    number = next_release(facts)
+    sites = {name: replace(pieces(name, bundle, facts), number=number) for name in sorted(facts)}
     waits = waits_of(bundle)
-    draft = _draft(sites, waits, anything=False)
+    interface = interface_of(bundle.app, bundle.target)
+    draft = _draft(sites, waits, interface, anything=False)
     if not draft.empty:
-        draft = _draft(sites, waits, anything=True)
+        draft = _draft(sites, waits, interface, anything=True)
     return Plan(
         app=bundle.app,
         target=bundle.target,
-        release=next_release(facts),
+        release=number,
         intent="deploy",
         stages=draft.stages(),
         facts={name: facts[name].digest for name in sorted(facts)},
@@ -50,10 +55,13 @@ def next_release(facts: Mapping[str, Facts]) -> int:
 
 def _notes(sites: Mapping[str, Pieces]) -> tuple[str, ...]:
     several = len(sites) > 1
-    return tuple(f"on {name}: {note}" if several else note for name, site in sites.items() for note in site.notes)
+    notes = [(name, note) for name, site in sites.items() for note in (*site.cautions(), *site.notes)]
+    return tuple(f"on {name}: {note}" if several else note for name, note in notes)
 
 
-def _draft(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, anything: bool) -> Draft:
+def _draft(
+    sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], interface: str, *, anything: bool
+) -> Draft:
     """All stages; `anything` says that something changes, so that tasks without a marker are due."""
 
     def add(name: str, steps: Callable[[Pieces], tuple[AnyStep, ...]]) -> None:
@@ -61,13 +69,19 @@ def _draft(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, 
 
     in_order = tuple(name for level in levels(waits) for name in level)
     draft = Draft()
+    # Before anything changes: what cannot be had is found out while the old version serves.
+    add("images", lambda site: site.wanted.images)
+    add("back up and rehearse", lambda site: site.safety(anything=anything, early=True))
+    links.join(draft, sites)
     add("data", lambda site: site.inits())
     add("stop changed stores", lambda site: joined(one.make_way for one in site.stores))
     beside = _starts_beside(sites, waits, anything=anything)
     add("servers", lambda site: site.servers(beside=beside))
     add("prepare", lambda site: site.prepares())
     add("setup", lambda site: site.setups(anything=anything))
+    add("back up and rehearse", lambda site: site.safety(anything=anything, early=False))
     add("release", lambda site: site.release(anything=anything))
+    add("seed", lambda site: site.seed())
     add("stop changed door", lambda site: site.door.make_way)
     add("door", lambda site: site.door_again())
     _new_copies(draft, sites, waits, beside=beside)
@@ -75,6 +89,9 @@ def _draft(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[str]], *, 
     add("drain", lambda site: joined(one.drain for one in site.ending(in_order)))
     add("stop", lambda site: joined(one.stop for one in site.ending(in_order)))
     add("stop stores", lambda site: site.gone)
+    links.leave(draft, sites, interface)
+    if anything:
+        add("clear away", lambda site: (site.wanted.clear_away,) if site.wanted.clear_away else ())
     return draft
 
 
@@ -83,7 +100,8 @@ def _starts_beside(sites: Mapping[str, Pieces], waits: Mapping[str, frozenset[st
     first = {name for level in levels(waits)[:1] for name in level}
     starts = any(site.swaps[name].start for site in sites.values() for name in first & site.swaps.keys())
     return starts and not any(
-        site.prepares() or site.setups(anything=anything) or site.release(anything=anything) for site in sites.values()
+        site.prepares() or site.setups(anything=anything) or site.release(anything=anything) or site.seed()
+        for site in sites.values()
     )
 
 

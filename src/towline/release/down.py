@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towline.artifacts.bundle import DOOR
+from towline.artifacts.links import interface_of
 from towline.core.errors import Refused
+from towline.release import links
 from towline.release.build import next_release
 from towline.release.order import levels, waits_of
 from towline.release.stages import Draft
-from towline.release.swap import drained, lives, stopped
+from towline.release.swap import awaited, drained, lives, stopped
+from towline.steps.door import ClaimNames
 from towline.steps.kinds import EndSite, PurgeData, Shift
 from towline.steps.model import Plan
 
@@ -35,19 +38,23 @@ def plan_down(
     """
     draft = Draft()
     draft.add("shift", {name: _held(one) for name, one in facts.items()})
+    draft.add("wait", {name: _still_leaving(one, drain_at_most) for name, one in facts.items()})
     draft.add("drain", {name: drained(_shifted(one), drain_at_most) for name, one in facts.items()})
     for services in _groups(facts, bundle):
         draft.add(f"stop {', '.join(services)}", {name: stopped(_of(services, one)) for name, one in facts.items()})
+    had = {name: (ClaimNames(),) for name, one in facts.items() if one.names.all}
+    draft.add("give back names", had)
     draft.add("stop the front door", {name: stopped(_of((DOOR,), one)) for name, one in facts.items()})
     stores = {name: tuple(sorted(store.name for store in one.stores)) for name, one in facts.items()}
     draft.add("stop stores", {name: stopped(_of(stores[name], one)) for name, one in facts.items()})
+    draft.add("leave the private link", links.left(facts, interface_of(app, target)))
     draft.add("end", {name: (EndSite(),) for name in facts})
     return _plan(app, target, facts, "down", draft)
 
 
 def plan_purge(app: str, target: str, facts: Mapping[str, Facts], store: str | None = None) -> Plan:
     """Delete the data of a store, or of the whole app with None. Raises Refused while anything runs."""
-    running = sorted(fact.name for one in facts.values() for fact in one.instances if lives(fact))
+    running = sorted(fact.name for one in facts.values() for fact in one.instances if fact.state != "stopped")
     if running:
         raise Refused(f"data is deleted only when nothing runs; still there: {', '.join(running)}", hint="towline down")
     has = [name for name, one in facts.items() if store is None or any(kept.name == store for kept in one.stores)]
@@ -88,6 +95,17 @@ def _services(facts: Facts) -> tuple[str, ...]:
 def _of(services: tuple[str, ...], facts: Facts) -> tuple[InstanceFact, ...]:
     some = (fact for fact in facts.instances if fact.service in services and lives(fact))
     return tuple(sorted(some, key=lambda fact: fact.name))
+
+
+def _still_leaving(facts: Facts, at_most: float) -> tuple[AnyStep, ...]:
+    """Old copies that an earlier deploy left to finish by themselves."""
+    services = sorted({fact.service for fact in facts.instances if fact.state == "leaving"})
+    known = facts.instances
+    return tuple(
+        step
+        for name in services
+        for step in awaited(name, tuple(fact for fact in known if fact.service == name), at_most)
+    )
 
 
 def _held(facts: Facts) -> tuple[AnyStep, ...]:

@@ -41,6 +41,7 @@ class Run:
     """A plan and every pass over it: "7" with "7.resume.1", or "7.rollback.1" with "7.rollback.1.resume.1".
 
     `outcome` is that of the last pass: "done", "failed", or "open" when it broke off. `begun` is in the plan's order.
+    `by` and `at` are who began it, and when (ISO time, UTC).
     """
 
     name: str
@@ -48,6 +49,8 @@ class Run:
     passes: tuple[str, ...]
     outcome: Literal["done", "failed", "open"]
     begun: tuple[Begun, ...]
+    by: str = ""
+    at: str = ""
 
     @property
     def number(self) -> int:
@@ -179,7 +182,10 @@ def _run(root: str, plans: dict[str, Line], outcomes: dict[str, str], begun: dic
     plan = plan_from_json(plans[root].plan or {}) if root in plans else None
     if plan is None:
         raise Defect(f"the journal has a resume of run {root}, and no plan of it")
-    return Run(root, plan, tuple(plans), outcome, tuple(begun[place] for place in sorted(begun)))
+    first = plans[root]
+    return Run(
+        root, plan, tuple(plans), outcome, tuple(begun[place] for place in sorted(begun)), by=first.by, at=first.at
+    )
 
 
 def _standing(runs: tuple[Run, ...]) -> tuple[Run, ...]:

@@ -7,8 +7,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from towline.artifacts.model import SiteBundle
+from towline.release import migrate as migrations
+from towline.release.names import entrance, replaces
 from towline.release.order import levels
-from towline.release.swap import Swap, farewell, lives, moved_away, stopped, swap, swap_server
+from towline.release.swap import Swap, farewell, handed_over, lives, moved_away, stopped, swap, swap_door, swap_server
 from towline.steps.kinds import ConfigureDoor, WaitReady
 from towline.steps.model import digest_of
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 class Pieces:
     """One site's part of a plan. `swaps` are of its services; `gone` stops the stores that nobody wants any more.
 
-    `notes` are what a person should know.
+    `notes` are what a person should know. `number` is that of the release.
     """
 
     wanted: SiteBundle
@@ -36,11 +38,13 @@ class Pieces:
     door: Swap
     gone: Steps
     notes: tuple[str, ...]
+    number: int = 1
 
     def ending(self, first_to_start: tuple[str, ...]) -> tuple[Swap, ...]:
-        """The swaps of the services in the order in which they end: whoever others wait for ends last."""
+        """The swaps in the order in which they end: whoever others wait for ends last, an old front door after all."""
         unknown = sorted(self.swaps.keys() - set(first_to_start))
-        return tuple(self.swaps[name] for name in (*unknown, *reversed(first_to_start)) if name in self.swaps)
+        services = (self.swaps[name] for name in (*unknown, *reversed(first_to_start)) if name in self.swaps)
+        return (*services, self.door)
 
     def inits(self) -> Steps:
         """Make the places of the data that is not there yet."""
@@ -77,22 +81,47 @@ class Pieces:
         return self._due((task for level in levels(waits) for name in level for task in by_name[name].tasks), anything)
 
     def release(self, *, anything: bool) -> Steps:
-        """The release task, when it is due."""
-        task = self.wanted.release_task
-        return () if task is None else self._due((task,), anything)
+        """The release task, when it is due: on a database of the site it is more than a task."""
+        migration, due = self.wanted.migration, self._release(anything)
+        if migration is None:
+            return due
+        return tuple(migrations.migrate(migration, task, self.facts, self.number) for task in due)
+
+    def safety(self, *, anything: bool, early: bool) -> Steps:
+        """What comes before a release task that is due: at once where its databases answer, else when they do."""
+        migration, due = self.wanted.migration, self._release(anything)
+        if migration is None or migrations.all_answer(migration, self.facts) != early:
+            return ()
+        return tuple(step for task in due for step in migrations.safety(migration, task, self.facts, self.number))
+
+    def cautions(self) -> tuple[str, ...]:
+        """What is left out of the safety of a release task that is due."""
+        migration = self.wanted.migration
+        new = any(migrations.is_new(task, self.facts) for task in self._release(anything=False))
+        return migration.notes if migration is not None and new else ()
+
+    def seed(self) -> Steps:
+        """The seed of a target that has none yet."""
+        task = self.wanted.seed_task
+        return () if task is None else self._due((task,), anything=False)
 
     def door_first(self) -> Steps:
         """Start a front door that does not run, side by side with the stores: it needs none of them."""
         return () if self.door.make_way else self.door.come_back
 
     def door_again(self) -> Steps:
-        """Start a front door that had to make way, as soon after as can be, and tell it its routes."""
+        """Start a front door that had to make way, as soon after as can be, tell it its routes, lead names to it."""
         routes = self.wanted.routes
         told = routes is None or (routes == self.facts.door and not self.door.come_back)
         again = self.door.come_back if self.door.make_way else ()
-        return again if told or routes is None else (*again, ConfigureDoor(routes))
+        configured = () if told or routes is None else (ConfigureDoor(routes),)
+        return (*again, *configured, *entrance(self.wanted, self.facts))
 
-    def _due(self, tasks: Iterable[RunTask], anything: bool) -> Steps:
+    def _release(self, anything: bool) -> tuple[RunTask, ...]:
+        task = self.wanted.release_task
+        return () if task is None else self._due((task,), anything)
+
+    def _due(self, tasks: Iterable[RunTask], anything: bool) -> tuple[RunTask, ...]:
         """The tasks that have not run in this form; one without a marker goes with any other change."""
         last = self.facts.tasks
         return tuple(
@@ -111,10 +140,13 @@ def pieces(name: str, bundle: Bundle, all_facts: Mapping[str, Facts]) -> Pieces:
     swaps = _service_swaps(wanted, bundle, all_facts)
     gone = _gone_stores(wanted, facts)
     notes = [one.note for one in (*stores, door, *(swaps[service] for service in sorted(swaps))) if one.note]
+    notes += replaces(wanted, facts)
     notes += [
         f"store `{store}` is no longer wanted: it is stopped, its data is kept"
         for store in sorted({fact.service for fact in gone})
     ]
+    starting = {service for service, one in swaps.items() if one.start or one.come_back}
+    notes += [wanted.image_notes[service] for service in sorted(wanted.image_notes.keys() & starting)]
     return Pieces(wanted, facts, swaps, stores, door, stopped(gone), tuple(notes))
 
 
@@ -137,8 +169,13 @@ def _store_swap(store: StoreArtifact, facts: Facts) -> Swap:
 def _door_swap(wanted: SiteBundle, facts: Facts) -> Swap:
     if wanted.door is None:
         return Swap()
-    pause = "the front door restarts, since its port, version or networks changed: nothing answers for a moment"
-    return swap_server(wanted.door, running_of(wanted.door.service, facts), pause)
+    running, container = running_of(wanted.door.service, facts), wanted.door.container
+    if wanted.machine_door is not None and container is not None and not container.published:
+        made = swap_door(wanted.door, running)
+        return handed_over(made, wanted.door.service) if wanted.hands_over else made
+    waits = "requests wait for it" if wanted.machine_door else "nothing answers for a moment"
+    pause = f"the front door restarts, since its port, version or networks changed: {waits}"
+    return swap_server(wanted.door, running, pause)
 
 
 def _service_swaps(wanted: SiteBundle, bundle: Bundle, all_facts: Mapping[str, Facts]) -> dict[str, Swap]:
@@ -149,11 +186,14 @@ def _service_swaps(wanted: SiteBundle, bundle: Bundle, all_facts: Mapping[str, F
     if wanted.door is not None:
         others.add(wanted.door.service)
     known = {fact.service for fact in facts.instances} | {name for name, to in facts.upstreams.items() if to}
+    # A store that nobody wants any more stops at the end: whoever used it has to have finished by then.
+    hands_over = wanted.hands_over and not _gone_stores(wanted, facts)
     swaps = {}
     for name in sorted((known - others) | here.keys()):
         running, upstreams = running_of(name, facts), tuple(facts.upstreams.get(name, ()))
         if name in here:
-            swaps[name] = swap(here[name], running, upstreams, moves_in=name in leaving)
+            made = swap(here[name], running, upstreams, moves_in=name in leaving)
+            swaps[name] = handed_over(made, name) if hands_over and here[name].swap == "beside" else made
         elif name in elsewhere:
             swaps[name] = moved_away(elsewhere[name], running, upstreams)
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Refused
 from towline.release.resume import resume
 from towline.release.stages import Draft
+from towline.steps.farewell import SeeOff
 from towline.steps.kinds import EndSite, inverse
 from towline.steps.model import Plan
 
@@ -16,6 +18,18 @@ if TYPE_CHECKING:
 
     _Copy = tuple[str, str, str]
     """A site, a name and a revision."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Of a run that is taken back: the copies that nobody ever saw ready, and those that finish by themselves."""
+
+    never_ready: frozenset[_Copy]
+    seen_off: frozenset[tuple[str, str]]
+
+
+BETWEEN = frozenset({"scale", "restart", "maintenance", "backup", "restore"})
+"""What is done to a release that runs: it makes no release of its own, so a rollback goes back over it."""
 
 
 def rollback(state: State) -> Plan:
@@ -32,9 +46,10 @@ def rollback(state: State) -> Plan:
     if any(run.plan.intent == "purge" for run in undone):
         raise Refused("data was deleted, and no rollback brings it back", hint="towline up")
     kept = state.standing[: len(state.standing) - len(undone)]
+    _refuse_cleared(state, kept)
     draft = Draft()
     for place, run in reversed(list(enumerate(undone))):
-        _reverse(run, draft, never_ready=_never_ready(undone[:place]))
+        _reverse(run, draft, _Known(_never_ready(undone[:place]), _seen_off(run)))
     newest = undone[-1].plan
     if not kept or kept[-1].plan.intent == "down":
         # Nothing ran before, so nothing is left that has to be watched over.
@@ -51,13 +66,36 @@ def rollback(state: State) -> Plan:
     )
 
 
+def _refuse_cleared(state: State, kept: tuple[Run, ...]) -> None:
+    """A release whose images and environments were cleared away cannot be started again."""
+    cleared = (one.step.oldest for run in state.runs for one in run.begun if one.step.kind == "clear-away")
+    oldest = max(cleared, default=0)
+    if kept and kept[-1].plan.intent != "down" and kept[-1].number < oldest:
+        sentence = f"release {kept[-1].number} is no longer kept: what it ran was cleared away"
+        raise Refused(sentence, hint="deploy its source again: git checkout, then towline deploy TARGET")
+
+
 def taken_back(state: State) -> tuple[Run, ...]:
-    """The standing runs that a rollback takes back, oldest first: the newest, and what failed directly before it."""
+    """The standing runs that a rollback takes back, oldest first.
+
+    The newest release with what was scaled, restarted and paused since, and what failed directly before it. Of a newest
+    run that failed itself, that one.
+    """
+    newest = _newest(state.standing)
     kept = 0
-    for place, run in enumerate(state.standing[:-1], start=1):
+    for place, run in enumerate(state.standing[:newest], start=1):
         if run.outcome == "done":
             kept = place
     return state.standing[kept:]
+
+
+def _newest(standing: tuple[Run, ...]) -> int:
+    """The place of the newest run that is more than a change of what runs already."""
+    newest = len(standing) - 1
+    if standing and standing[newest].outcome == "done":
+        while newest > 0 and standing[newest].plan.intent in BETWEEN:
+            newest -= 1
+    return max(newest, 0)
 
 
 def _never_ready(runs: tuple[Run, ...]) -> frozenset[_Copy]:
@@ -70,28 +108,53 @@ def _never_ready(runs: tuple[Run, ...]) -> frozenset[_Copy]:
     )
 
 
-def _reverse(run: Run, draft: Draft, *, never_ready: frozenset[_Copy]) -> None:
-    """The routes come first: whatever is shifted back has to be found through the front door, to be confirmed."""
+def _seen_off(run: Run) -> frozenset[tuple[str, str]]:
+    """The copies of a run that leave as those left whom they replaced: by themselves, with nobody who waits.
+
+    Not where the run brought a store as well, which they use to their end.
+    """
+    steps = ((batch.site, step) for stage in run.plan.stages for batch in stage.batches for step in batch.steps)
+    services = {(site, step.service) for site, step in steps if step.kind == "see-off"}
+    started = [(one.site, one.step.instance) for one in run.begun if one.step.kind == "start-instance"]
+    if any(instance.runs != "service" for _, instance in started):
+        return frozenset()
+    return frozenset((site, one.name) for site, one in started if (site, one.service) in services)
+
+
+def _reverse(run: Run, draft: Draft, known: _Known) -> None:
+    """The routes come first: whatever is shifted back has to be found through the front door, to be confirmed.
+
+    So does a private link that was another one: what comes back has its ports at the address that it had.
+    """
     names = {batch.stage: stage.name for stage in run.plan.stages for batch in stage.batches}
+    ends = tuple(begun for begun in run.begun if begun.step.kind == "join-link" and begun.before.get("link"))
+    draft.add("take back: private link", _batches(ends, known))
     routes = tuple(begun for begun in run.begun if begun.step.kind == "configure-door")
-    draft.add("take back: routes", _batches(routes, never_ready))
+    draft.add("take back: routes", _batches(routes, known))
     for number in sorted(names, reverse=True):
-        some = tuple(begun for begun in run.begun if begun.stage == number and begun not in routes)
-        draft.add(f"take back: {names[number]}", _batches(some, never_ready))
+        some = tuple(begun for begun in run.begun if begun.stage == number and begun not in (*ends, *routes))
+        draft.add(f"take back: {names[number]}", _batches(some, known))
 
 
-def _batches(some: tuple[Begun, ...], never_ready: frozenset[_Copy]) -> dict[str, tuple[AnyStep, ...]]:
+def _batches(some: tuple[Begun, ...], known: _Known) -> dict[str, tuple[AnyStep, ...]]:
     batches: dict[str, list[AnyStep]] = {}
     for begun in reversed(some):
-        batches.setdefault(begun.site, []).extend(_back(begun, never_ready))
+        batches.setdefault(begun.site, []).extend(_back(begun, known))
     return {site: _merged(steps) for site, steps in batches.items()}
 
 
-def _back(begun: Begun, never_ready: frozenset[_Copy]) -> tuple[AnyStep, ...]:
-    stopped = begun.before.get("instance") if begun.step.kind == "stop-instance" else None
-    if stopped and (begun.site, stopped["name"], stopped["revision"]) in never_ready:
+def _back(begun: Begun, known: _Known) -> tuple[AnyStep, ...]:
+    step, ends = begun.step, begun.step.kind in ("see-off", "stop-instance")
+    stopped = begun.before.get("instance") if ends else None
+    if stopped and (begun.site, stopped["name"], stopped["revision"]) in known.never_ready:
         return ()
-    return inverse(begun.step, begun.before)
+    if step.kind == "wait-ready" and (begun.site, step.name) in known.seen_off:
+        return ()
+    back = inverse(step, begun.before)
+    if step.kind == "start-instance" and (begun.site, step.instance.name) in known.seen_off:
+        one = step.instance
+        return (SeeOff(one.name, one.service, one.drain, one.stop_within),) if back else ()
+    return back
 
 
 def _merged(steps: list[AnyStep]) -> tuple[AnyStep, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from towline.steps.farewell import AwaitFarewell, SeeOff
 from towline.steps.kinds import (
     ConfirmShift,
     ConfirmStopped,
@@ -47,19 +48,23 @@ def swap(
     that `after` is the same as `beside`, unless the service `moves_in` from another site, where it has to stop first.
     """
     old, new = _old(wanted.instances, running), _new(wanted.instances, running)
-    if new and ((wanted.swap == "after" and (old or moves_in)) or _share_a_name(old, new)):
-        return _after(wanted, old, new, upstreams)
+    late = awaited(wanted.name, running) if wanted.swap == "after" else ()
+    if new and ((wanted.swap == "after" and (old or moves_in or late)) or _share_a_name(old, new)):
+        after = _after(wanted, old, new, upstreams)
+        return replace(after, make_way=(*after.make_way, *late))
     return Swap(
         start=_started(new),
         shift=_shifted(wanted, upstreams),
         drain=drained(old),
         stop=stopped(old),
+        note=_fewer(wanted, old, new),
     )
 
 
 def moved_away(wanted: ServiceArtifact, running: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> Swap:
     """A service of swap `after` that goes to another site: its copies here make way before it starts there."""
-    return Swap(make_way=_given_up(wanted.name, _old((), running), upstreams))
+    given_up = _given_up(wanted.name, _old((), running), upstreams)
+    return Swap(make_way=(*given_up, *awaited(wanted.name, running)))
 
 
 def farewell(service: str, running: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> Swap:
@@ -83,6 +88,26 @@ def swap_server(server: Instance, running: tuple[InstanceFact, ...], pause: str)
     )
 
 
+def handed_over(one: Swap, service: str) -> Swap:
+    """The same, with old copies that finish and stop by themselves on their site."""
+    drains = {step.name: step.within for step in one.drain if isinstance(step, Drain)}
+    stops = (step for step in one.stop if isinstance(step, StopInstance))
+    off = tuple(SeeOff(step.name, service, drains.get(step.name, 0.0), step.within) for step in stops)
+    return replace(one, drain=(), stop=off)
+
+
+def awaited(service: str, running: tuple[InstanceFact, ...], at_most: float = float("inf")) -> tuple[AnyStep, ...]:
+    """Wait for the copies of a service that an earlier deploy left to finish by themselves."""
+    left = [fact.drain + fact.stop_within for fact in running if fact.state == "leaving"]
+    return (AwaitFarewell(service, min(max(left), at_most)),) if left else ()
+
+
+def swap_door(door: Instance, running: tuple[InstanceFact, ...]) -> Swap:
+    """A front door without a port of its own: the new one starts beside the old one, which finishes what it has."""
+    old, new = _old((door,), running), _new((door,), running)
+    return Swap(come_back=_started(new), drain=drained(old), stop=stopped(old))
+
+
 def stopped(old: tuple[InstanceFact, ...]) -> tuple[AnyStep, ...]:
     """Stop each, within its own limit, and see that nothing of it is left."""
     stops = tuple(StopInstance(fact.name, fact.stop_within) for fact in old)
@@ -91,7 +116,7 @@ def stopped(old: tuple[InstanceFact, ...]) -> tuple[AnyStep, ...]:
 
 def lives(fact: InstanceFact) -> bool:
     """Whether there is something to stop; what has stopped lies there for people to look at."""
-    return fact.state != "stopped"
+    return fact.state not in ("leaving", "stopped")
 
 
 def _after(
@@ -104,6 +129,15 @@ def _after(
         come_back=(*_started(new), *_shifted(wanted, ())),
         note=f"`{wanted.name}` pauses: its old copy stops before the new one starts{reason}{waits}",
     )
+
+
+def _fewer(wanted: ServiceArtifact, old: tuple[InstanceFact, ...], new: tuple[Instance, ...]) -> str:
+    """Copies of the very version that is wanted go: somebody had asked for more of them than is wanted now."""
+    revisions = {one.revision for one in wanted.instances}
+    spare = [fact for fact in old if fact.state == "ready" and fact.revision in revisions]
+    if new or not spare:
+        return ""
+    return f"`{wanted.name}` goes from {len(wanted.instances) + len(spare)} copies to {len(wanted.instances)}"
 
 
 def _given_up(service: str, old: tuple[InstanceFact, ...], upstreams: tuple[str, ...]) -> tuple[AnyStep, ...]:

@@ -62,7 +62,7 @@ def addresses(environment: Mapping[str, Secret], compose: ComposeConfig) -> Iter
 
 
 def _held(variable: str, value: str, container: Container) -> Literal["name", "localhost"] | None:
-    if any(_names(variable, value, name) for name in (container.name, *container.aliases)):
+    if any(names_host(variable, value, name) for name in (container.name, *container.aliases)):
         return "name"
     ports = "|".join(str(port) for port in container.published)
     if ports and re.search(rf"(?<![\w.]){_HERE}:(?:{ports})(?!\d)", value):
@@ -70,7 +70,8 @@ def _held(variable: str, value: str, container: Container) -> Literal["name", "l
     return None
 
 
-def _names(variable: str, value: str, name: str) -> bool:
+def names_host(variable: str, value: str, name: str) -> bool:
+    """Whether a variable holds the address of what is called `name` on its network: as a host, or within a URL."""
     host = re.escape(name)
     # Not followed by an @ before the path: `//db:5432@elsewhere/` is a user called db.
     if re.search(rf"(?:://(?:[^/\s]*@)?|@){host}(?=[:/?,]|$)(?![^/\s]*@)", value):

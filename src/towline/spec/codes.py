@@ -54,6 +54,10 @@ CODES: dict[str, str] = {
     "field-of-other-kind": "A field is for another kind of store: `use` for redis, `public` for a bucket.",
     "redis-two-uses": "One redis would be queue and cache at once. A cache drops keys, a queue must drop none.",
     "queue-evicts": "The Compose file lets a queue drop keys when memory is short.",
+    "data-outside-volume": (
+        "A service that keeps data has a volume, and not where its image keeps its data: the volume stays empty, and "
+        "the data is gone with the container."
+    ),
     "store-spread": "A store, or a service that keeps data of its own, is placed on several sites.",
     "sqs-on-local": "An sqs store is placed on a laptop, which has none.",
     # Services.

@@ -144,7 +144,7 @@ def config_of(
 ) -> ComposeConfig:
     """Compose's JSON as a ComposeConfig; `sources` are the files as written, for their lines."""
     containers = tuple(
-        container_of(name, raw, where_in(sources, ("services", name)).line)
+        container_of(name, raw, where_in(sources, ("services", name)).line, value)
         for name, raw in sorted((value.get("services") or {}).items())
         if not raw.get("profiles")
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from towline.core.secret import Secret
 from towline.core.units import byte_count, seconds
+from towline.spec.given_files import given_to
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Build:
     inline: str | None = field(default=None, repr=False)
     stage: str | None = None
     args: dict[str, Secret] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Container:
     `aliases` are the further names under which others reach it. `needs` are its `depends_on` with their condition.
     `beyond` are features that only a container has: privileged, devices, host network, secrets, configs.
     `probe` is the healthcheck's test, `("NONE",)` where it is switched off. `cpus` counts cores: 0.5 is half of one.
+    `shared_memory` is the size of /dev/shm in bytes. `files` are its `secrets` and `configs`, of that kind.
     `doubts` are the keys whose value is not known, since a mistake in the files hides it.
     """
 
@@ -63,13 +66,16 @@ class Container:
     mounts: tuple[Mount, ...] = ()
     aliases: tuple[str, ...] = ()
     working_dir: str | None = None
+    files: tuple[Mount, ...] = ()
+    user: str | None = None
+    shared_memory: int | None = None
     beyond: tuple[str, ...] = ()
     doubts: frozenset[str] = frozenset()
     line: int | None = None
 
 
-def container_of(name: str, raw: dict[str, Any], line: int | None) -> Container:
-    """The Container that Compose's JSON `raw` describes."""
+def container_of(name: str, raw: dict[str, Any], line: int | None, whole: dict[str, Any] | None = None) -> Container:
+    """The Container that Compose's JSON `raw` describes; `whole` is all of it, with files of secrets and configs."""
     limits = ((raw.get("deploy") or {}).get("resources") or {}).get("limits") or {}
     memory = limits.get("memory") or raw.get("mem_limit")
     cpus = limits.get("cpus") or raw.get("cpus")
@@ -97,6 +103,9 @@ def container_of(name: str, raw: dict[str, Any], line: int | None) -> Container:
         mounts=tuple(_mounts(raw)),
         aliases=tuple(_aliases(raw)),
         working_dir=raw.get("working_dir"),
+        files=tuple(Mount(*one, read_only=True) for one in given_to(raw, whole or {})),
+        user=None if raw.get("user") is None else str(raw["user"]),
+        shared_memory=None if not raw.get("shm_size") else byte_count(str(raw["shm_size"])),
         beyond=tuple(_beyond(raw)),
         line=line,
     )
@@ -109,7 +118,8 @@ def _build(raw: dict[str, Any] | None) -> Build | None:
     context = Path(written) if Path(written).is_absolute() else None
     inline = raw.get("dockerfile_inline")
     dockerfile = None if context is None or inline else context / str(raw.get("dockerfile") or "Dockerfile")
-    return Build(context, dockerfile, inline, raw.get("target"), _secrets(raw.get("args")))
+    labels = {str(name): str(value) for name, value in sorted((raw.get("labels") or {}).items())}
+    return Build(context, dockerfile, inline, raw.get("target"), _secrets(raw.get("args")), labels)
 
 
 def _secrets(raw: dict[str, Any] | None) -> dict[str, Secret]:

@@ -13,11 +13,14 @@ from towline.spec.model import ServiceKind, ShapeName, SiteKind, StoreKind
 from towline.spec.nearest import did_you_mean, listed, nearest, shown
 from towline.spec.page import (
     Entry,
+    HooksEntry,
     JobEntry,
+    NoticeEntry,
     Page,
     ReadyEntry,
     ReleaseEntry,
     ScaleEntry,
+    SeedEntry,
     ServiceEntry,
     SiteEntry,
     StoreEntry,
@@ -39,6 +42,9 @@ _MODELS: tuple[tuple[tuple[str, ...], type[Entry]], ...] = (
     (("services", "*", "scale"), ScaleEntry),
     (("stores", "*"), StoreEntry),
     (("release",), ReleaseEntry),
+    (("seed",), SeedEntry),
+    (("hooks",), HooksEntry),
+    (("notify", "*"), NoticeEntry),
     (("verify",), VerifyEntry),
     (("verify", "job"), JobEntry),
     (("verify", "job", "file"), UploadEntry),
@@ -54,10 +60,13 @@ _CLOSED: dict[tuple[str, str], tuple[str, ...]] = {
     ("targets", "kind"): get_args(SiteKind),
     ("targets", "shape"): get_args(ShapeName),
     ("verify", "method"): ("POST", "PUT", "GET"),
+    ("notify", "form"): ("json", "slack", "discord"),
+    ("notify", "on"): ("always", "failed"),
 }
 
 _STAND_INS: dict[tuple[str, ...], str] = {
     ("release", "run"): "true",
+    ("seed", "run"): "true",
     ("verify", "job", "path"): "/",
     ("verify", "job", "follow"): "/",
     ("verify", "job", "file", "field"): "file",
@@ -102,6 +111,7 @@ _PATTERNS = {
     "service": ("the name of a service", "api"),
     "in": ("the name of a service", "api"),
     "after": ("the name of a service", "api"),
+    "notify": ("the name of a secret", "SLACK_URL"),
 }
 
 

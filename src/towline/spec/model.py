@@ -134,12 +134,47 @@ class Binding:
 
 @dataclass(frozen=True)
 class ReleaseCommand:
-    """What runs once before the traffic shifts: in the environment of service `service`. Seconds."""
+    """What runs once before the traffic shifts: in the environment of service `service`. Seconds.
+
+    `allow` are changes of the database that may take something away, such as "drop-column orders.note".
+    """
 
     service: str
     command: tuple[str, ...]
     backup_first: bool
     within: float
+    rehearse: bool = True
+    allow: tuple[str, ...] = ()
+    lock_timeout: float = 5.0
+    keep_backups: int = 5
+
+
+@dataclass(frozen=True)
+class SeedCommand:
+    """What fills a new target with its first data, once: in the environment of service `service`. Seconds."""
+
+    service: str
+    command: tuple[str, ...]
+    within: float
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Shell lines that run beside a deploy to hosts, on the machine that deploys. Seconds."""
+
+    before: str | None = None
+    after: str | None = None
+    failed: str | None = None
+    within: float = 60.0
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Whom to tell how a deploy went: `secret` names the address; `form` is None where the address says it."""
+
+    secret: str
+    form: Literal["json", "slack", "discord"] | None
+    on: Literal["always", "failed"]
 
 
 @dataclass(frozen=True)
@@ -178,6 +213,9 @@ class App:
     bindings: tuple[Binding, ...]
     release: ReleaseCommand | None
     job: JobCheck | None
+    seed: SeedCommand | None = None
+    hooks: Hooks = Hooks()
+    notices: tuple[Notice, ...] = ()
 
     def service(self, name: str) -> Service:
         """The service of that name; KeyError when there is none."""
@@ -231,3 +269,5 @@ class Target:
     """Service or store to sites; every one of the app's has an entry."""
     budget: str | None
     line: int | None = None
+    keep: int = 5
+    """How many releases before the running one can be gone back to."""

@@ -2,128 +2,32 @@
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue  # noqa: TC002 - pydantic reads it
 
-from towline.core.units import byte_count, seconds
 from towline.spec.model import ServiceKind, ShapeName, SiteKind, StoreKind  # noqa: TC001 - pydantic reads them
-
-_PREFIX = re.compile(r"^([A-Za-z0-9_-][A-Za-z0-9._-]*/)+$")
-
-# The values themselves are not repeated in a message: one of them may be a secret in the wrong place.
-_SPAN_WANTED = "a span of time is wanted, for example 90s, 2m or 1h30m"
-_SIZE_WANTED = "a size is wanted, for example 512MB or 1GiB"
-
-
-def _read_span(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or value == "":
-        raise ValueError(_SPAN_WANTED)
-    try:
-        span = seconds(value)
-    except ValueError as error:
-        raise ValueError(_SPAN_WANTED) from error
-    if not (math.isfinite(span) and span >= 0):
-        raise ValueError(_SPAN_WANTED)
-    return span
-
-
-def _read_size(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(_SIZE_WANTED)  # noqa: TRY004 - pydantic takes a ValueError
-    try:
-        size = byte_count(value)
-    except ValueError as error:
-        raise ValueError(_SIZE_WANTED) from error
-    if size <= 0:
-        raise ValueError(_SIZE_WANTED)
-    return size
-
-
-def _read_text(value: object) -> object:
-    """18 and true are text where text is wanted: nobody should need to think about YAML's types."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, (int, float)) else value
-
-
-def _read_public(value: object) -> object:
-    """One check for both forms, so that a mistake is told once and not once a form."""
-    if isinstance(value, bool) or (isinstance(value, str) and _PREFIX.fullmatch(value)):
-        return value
-    raise ValueError("`true` is wanted, or a prefix that ends in a slash, for example `cards/`")
-
-
-def _read_list(value: object) -> object:
-    """One word stands for a list of one."""
-    return [value] if isinstance(value, (str, int, float)) else value
-
-
-def _read_mapping(value: object) -> object:
-    """A key with nothing behind it is an empty section, not a mistake."""
-    return {} if value is None else value
-
-
-def _one_line(value: str) -> str:
-    if not value.strip() or "\0" in value:
-        raise ValueError("a command line is wanted, for example `npm run build`")
-    return value
-
-
-def _inside(value: str) -> str:
-    parts = value.replace("\\", "/").split("/")
-    if not value or value.startswith("/") or ".." in parts:
-        raise ValueError("a path inside the project is wanted, without `..` or a leading `/`, for example `app/data`")
-    return value
-
-
-def _plain_schema(kind: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {
-            "type": ["string", "number"] if kind != "text" else ["string", "number", "boolean"],
-            "title": kind,
-            "examples": [example],
-        }
-    )
-
-
-Span = Annotated[float, BeforeValidator(_read_span), _plain_schema("span", "30s")]
-Size = Annotated[int, BeforeValidator(_read_size), _plain_schema("size", "512MB")]
-Text = Annotated[str, BeforeValidator(_read_text), _plain_schema("text", "done")]
-ShellLine = Annotated[str, AfterValidator(_one_line), Field(title="shell line")]
-InnerPath = Annotated[str, AfterValidator(_inside), Field(title="path in the project", max_length=240)]
-UrlPath = Annotated[str, Field(pattern=r"^/[^\s?#]*$", title="URL path", examples=["/health"])]
-Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", title="host label")]
-Domain = Annotated[
-    str,
-    Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$", title="domain", max_length=253),
-]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$", title="name")]
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", title="service name")]
-Public = Annotated[
-    bool | str,
-    BeforeValidator(_read_public),
-    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "title": "prefix", "pattern": _PREFIX.pattern}]}),
-]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", title="variable")]
-Reference = Annotated[
-    str,
-    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[a-z_]+$", title="name.attribute", examples=["db.url"]),
-]
-Words = Annotated[tuple[Word, ...], BeforeValidator(_read_list)]
-Port = Annotated[int, Field(ge=1, le=65535, title="port")]
+from towline.spec.page_fields import (
+    Change,
+    Domain,
+    InnerPath,
+    Label,
+    Name,
+    Port,
+    Public,
+    Reference,
+    ShellLine,
+    Size,
+    Span,
+    Text,
+    UrlPath,
+    Variable,
+    Word,
+    Words,
+    read_list,
+    read_mapping,
+)
 
 
 class Entry(BaseModel):
@@ -134,7 +38,7 @@ class Entry(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _blank_is_default(cls, value: object) -> object:
-        return _read_mapping(value)
+        return read_mapping(value)
 
 
 class ReadyEntry(Entry):
@@ -244,8 +148,18 @@ class ReleaseEntry(Entry):
     """The service in whose folder and environment it runs. Default: the first web service."""
     run: ShellLine
     """The shell line; safe to run twice."""
-    backup_first: bool = False
-    """Back the databases up before it runs. Not on a laptop, where a warning says so."""
+    backup_first: bool | None = None
+    """Back the databases up before it runs. Default: on hosts yes, where they are; never on a laptop, where a warning
+    says so when `true` is written here."""
+    rehearse: bool = True
+    """Run it on a restored copy of the backup first: what it takes away from the version that runs stops the release
+    before anything is changed."""
+    allow: Annotated[tuple[Change, ...], BeforeValidator(read_list)] = ()
+    """What it may take away, as the report names it, for example `drop-column orders.note`."""
+    lock_timeout: Annotated[Span, Field(ge=1, le=3600)] = 5.0
+    """How long it may wait for a lock that others hold on the database."""
+    keep_backups: int = Field(default=5, ge=1, le=1000)
+    """How many of the backups taken before releases are kept."""
     within: Span = 600.0
     """How long it may take."""
 
@@ -292,6 +206,39 @@ class JobEntry(Entry):
     in. It never leaves for another host."""
 
 
+class SeedEntry(Entry):
+    """What fills a new target with its first data: run once a target, after the release command."""
+
+    in_service: Word | None = Field(default=None, alias="in")
+    """The service in whose image and environment it runs. Default: the first web service."""
+    run: ShellLine
+    """The shell line. Once it has ended well it is not run again, however it is changed."""
+    within: Span = 600.0
+    """How long it may take."""
+
+
+class HooksEntry(Entry):
+    """Shell lines of your own that run on the machine that deploys to hosts, in the folder of the project."""
+
+    before: ShellLine | None = None
+    """Before anything is changed. When it fails, nothing is."""
+    after: ShellLine | None = None
+    """When the new version runs and was verified."""
+    failed: ShellLine | None = None
+    """When a step failed, or the new version was found not to be as it should."""
+    within: Span = 60.0
+    """How long each of them may take."""
+
+
+class NoticeEntry(Entry):
+    """Whom to tell how a deploy went. Its name is that of a secret, the address to which it is sent."""
+
+    form: Literal["json", "slack", "discord"] | None = None
+    """What is sent: `json` is all that is known, `slack` and `discord` are what those take. Default: by the address."""
+    on: Literal["always", "failed"] = "always"
+    """When it is sent."""
+
+
 class VerifyEntry(Entry):
     """What `towline verify` does besides loading every service's address."""
 
@@ -320,15 +267,17 @@ class TargetEntry(Entry):
 
     shape: ShapeName | None = None
     """`laptop`, `combined`, `vps`, `hybrid` or `managed`. Default: told from the kinds of its sites."""
-    sites: Annotated[dict[Name, SiteEntry], BeforeValidator(_read_mapping)] = {}
+    sites: Annotated[dict[Name, SiteEntry], BeforeValidator(read_mapping)] = {}
     """Its places by name. Default: one site `local` of kind `local`."""
     place: Annotated[
-        dict[str, Annotated[tuple[Name, ...], BeforeValidator(_read_list)]], BeforeValidator(_read_mapping)
+        dict[str, Annotated[tuple[Name, ...], BeforeValidator(read_list)]], BeforeValidator(read_mapping)
     ] = {}
     """Which site each service and store is on; `"*"` is all that is not named; a list spreads a service over several.
     Default: everything on the site, when there is one."""
     budget: Text | None = Field(default=None, title="text")
     """What it may cost, for example `$40/month`."""
+    keep: int = Field(default=5, ge=1, le=50)
+    """How many releases before the running one keep their images and environments on a host, to be gone back to."""
 
 
 class Page(Entry):
@@ -336,20 +285,26 @@ class Page(Entry):
 
     app: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$", title="name")] | None = None
     """The app's name, part of addresses such as `api.postcards.localhost`. Default: Compose's project name."""
-    compose: Annotated[tuple[InnerPath, ...], BeforeValidator(_read_list), Field(title="path, or a list of paths")] = ()
+    compose: Annotated[tuple[InnerPath, ...], BeforeValidator(read_list), Field(title="path, or a list of paths")] = ()
     """The Compose file, or several that Compose merges. Default: those that `docker compose` finds."""
-    services: Annotated[dict[str, ServiceEntry], BeforeValidator(_read_mapping)] = {}
+    services: Annotated[dict[str, ServiceEntry], BeforeValidator(read_mapping)] = {}
     """What the Compose file cannot say of its services, by name."""
-    stores: Annotated[dict[Name, StoreEntry], BeforeValidator(_read_mapping)] = {}
+    stores: Annotated[dict[Name, StoreEntry], BeforeValidator(read_mapping)] = {}
     """What holds data, by name."""
     bind: Annotated[
-        dict[str, Annotated[dict[Variable, Reference], BeforeValidator(_read_mapping)]], BeforeValidator(_read_mapping)
+        dict[str, Annotated[dict[Variable, Reference], BeforeValidator(read_mapping)]], BeforeValidator(read_mapping)
     ] = {}
     """How each service learns the addresses: a service, or `"*"` for all that run code, to variables, each filled from
     a store or a service by reference. A static service gets only what its own name says."""
     release: ReleaseEntry | None = None
     """What runs once on every release."""
+    seed: SeedEntry | None = None
+    """What fills a new target with its first data."""
     verify: VerifyEntry = VerifyEntry()
     """How the running app is proved from outside."""
-    targets: Annotated[dict[Name, TargetEntry], BeforeValidator(_read_mapping)] = {}
+    hooks: HooksEntry = HooksEntry()
+    """Shell lines of your own around a deploy to hosts."""
+    notify: Annotated[dict[Variable, NoticeEntry], BeforeValidator(read_mapping)] = {}
+    """Whom to tell how a deploy to hosts went, by the name of the secret that holds the address."""
+    targets: Annotated[dict[Name, TargetEntry], BeforeValidator(read_mapping)] = {}
     """Where the app runs, by name. `laptop` is always there."""

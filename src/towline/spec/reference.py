@@ -9,11 +9,14 @@ from towline.spec.codes import CODES, WARNINGS
 from towline.spec.model import SERVICE_REFERENCES, STORE_REFERENCES
 from towline.spec.page import (
     Entry,
+    HooksEntry,
     JobEntry,
+    NoticeEntry,
     Page,
     ReadyEntry,
     ReleaseEntry,
     ScaleEntry,
+    SeedEntry,
     ServiceEntry,
     SiteEntry,
     StoreEntry,
@@ -33,8 +36,11 @@ _SECTIONS: tuple[tuple[str, type[Entry]], ...] = (
     ("services: NAME: scale", ScaleEntry),
     ("stores: NAME", StoreEntry),
     ("release", ReleaseEntry),
+    ("seed", SeedEntry),
     ("verify: job", JobEntry),
     ("verify: job: file", UploadEntry),
+    ("hooks", HooksEntry),
+    ("notify: NAME", NoticeEntry),
     ("targets: NAME", TargetEntry),
     ("targets: NAME: sites: NAME", SiteEntry),
 )
@@ -88,6 +94,17 @@ verify:
     within: 30s
     object: image_url
     content_type: image/jpeg
+
+seed:                                   # once a target, when it is new
+  run: python -m postcards.seed
+
+hooks:                                  # on the machine that deploys to hosts
+  before: ./scripts/ready-to-deploy
+  failed: ./scripts/wake-somebody
+
+notify:                                 # by the name of the secret that holds the address
+  SLACK_URL: {form: slack}
+  STATUS_PAGE_URL: {on: failed}
 
 targets:
   laptop:                               # always there; written only to change it

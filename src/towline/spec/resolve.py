@@ -13,8 +13,11 @@ from towline.spec.model import (
     STORE_REFERENCES,
     App,
     Binding,
+    Hooks,
     JobCheck,
+    Notice,
     ReleaseCommand,
+    SeedCommand,
     Service,
     ShapeName,
     Site,
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
     from towline.spec.compose import ComposeConfig
     from towline.spec.mistakes import ReadPage
-    from towline.spec.page import JobEntry, ReleaseEntry
+    from towline.spec.page import HooksEntry, JobEntry, ReleaseEntry, SeedEntry
     from towline.spec.source import Source
 
 RUNS_CODE = frozenset({"web", "private", "worker", "task"})
@@ -59,6 +62,9 @@ def resolve(
         bindings=tuple(_bindings(read, services, stores)),
         release=_release(read.page.release, services),
         job=_job(read.page.verify.job, compose, services),
+        seed=_seed(read.page.seed, services),
+        hooks=_hooks(read.page.hooks),
+        notices=tuple(Notice(name, one.form, one.on) for name, one in read.page.notify.items()),
     )
     return app, target_of(read, target, [*(one.name for one in services), *layout.stores]), layout
 
@@ -78,7 +84,7 @@ def target_of(read: ReadPage, name: str, placed: Iterable[str]) -> Target:
     rest = entry.place.get("*") or (tuple(entry.sites) if len(entry.sites) == 1 else ())
     place = {one: entry.place.get(one, rest) for one in placed}
     line = read.source.lines.get(("targets", name))
-    return Target(name, entry.shape or _shape(name, entry), sites, place, entry.budget, line)
+    return Target(name, entry.shape or _shape(name, entry), sites, place, entry.budget, line, entry.keep)
 
 
 def _shape(name: str, entry: TargetEntry) -> ShapeName:
@@ -169,7 +175,25 @@ def _release(entry: ReleaseEntry | None, services: tuple[Service, ...]) -> Relea
     service = None if entry is None else entry.in_service or first_web(services)
     if entry is None or service is None:
         return None
-    return ReleaseCommand(service, shell(entry.run), entry.backup_first, entry.within)
+    return ReleaseCommand(
+        service=service,
+        command=shell(entry.run),
+        backup_first=entry.backup_first is not False,
+        within=entry.within,
+        rehearse=entry.rehearse,
+        allow=entry.allow,
+        lock_timeout=entry.lock_timeout,
+        keep_backups=entry.keep_backups,
+    )
+
+
+def _seed(entry: SeedEntry | None, services: tuple[Service, ...]) -> SeedCommand | None:
+    service = None if entry is None else entry.in_service or first_web(services)
+    return None if entry is None or service is None else SeedCommand(service, shell(entry.run), entry.within)
+
+
+def _hooks(entry: HooksEntry) -> Hooks:
+    return Hooks(entry.before, entry.after, entry.failed, entry.within)
 
 
 def _job(entry: JobEntry | None, compose: ComposeConfig, services: tuple[Service, ...]) -> JobCheck | None:

@@ -8,9 +8,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Mount:
-    """What is seen inside at `target`: a volume by its name, or a folder of the target's own on the site."""
+    """What is seen inside at `target`: a volume by its name, or a folder on the site.
 
-    kind: Literal["volume", "folder"]
+    A `folder` is the target's own; a `door` one lies with the machine's door, which sees it too.
+    """
+
+    kind: Literal["volume", "folder", "door", "file"]
     source: str
     target: str
     read_only: bool = False
@@ -29,11 +32,15 @@ class Test:
 
 @dataclass(frozen=True)
 class Network:
-    """A network that a container joins, under these names besides its own; an `internal` one leads nowhere else."""
+    """A network that a container joins, under these names besides its own; an `internal` one leads nowhere else.
+
+    From an `inward` one nothing leads out either, and nobody in it sees another, but published ports lead in.
+    """
 
     name: str
     internal: bool = False
     aliases: tuple[str, ...] = ()
+    inward: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,10 @@ class Container:
 
     `command` and `entrypoint` are None where the image's own holds. All capabilities are dropped but `capabilities`,
     and nothing inside can gain one. `tmpfs` are folders in memory, which may be written to when the rest is
-    `read_only`. `published` are ports that the whole machine answers at, as "443/tcp". `namespace` names the container
+    `read_only`. `published` are ports that the whole machine answers at, as "443/tcp", or one address of it, as
+    "192.0.2.1:443/tcp". `hosts` are names that lead to an address beyond the machine. `namespace` names the container
     whose network this one shares instead of having its own. Its environment is not here, but stashed: it is secret.
+    `exact` is what `image` means on that machine, by digest or id: then it is that one, wherever the name has moved.
     """
 
     name: str
@@ -60,6 +69,7 @@ class Container:
     namespace: str | None = None
     mounts: tuple[Mount, ...] = ()
     published: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
     memory: int | None = None
     shared_memory: int | None = None
     cpus: float | None = None
@@ -68,3 +78,4 @@ class Container:
     oom_score: int = 0
     test: Test | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    exact: str | None = None

@@ -7,14 +7,14 @@ batch, the journal is written on the site beside each act, and the operator only
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from towline.core.secret import Secret
     from towline.steps.kinds import AnyStep
-    from towline.steps.model import Batch, Before, Facts, InstanceStatus, Lease, Line, LogLine
+    from towline.steps.model import Batch, Before, Facts, InstanceStatus, Lease, Line, LogLine, Stretch
 
 
 class Driver(Protocol):
@@ -46,12 +46,13 @@ class Driver(Protocol):
         Content-addressed, so it needs no undo, and a resume or a rollback needs no operator's copy.
         """
 
-    def carry_out(self, batch: Batch, lease: Lease, run: str) -> Iterator[Line]:
-        """Do the steps of a batch in order, and yield the journal lines, each after it is safely on the site.
+    def carry_out(self, work: Batch | Stretch, lease: Lease, run: str) -> Iterator[Line]:
+        """Do the steps of a batch, or of several, in order; yield the journal lines, each once it is on the disk there.
 
         For each step: does it hold already? what is there before? `began` (with before) synced to the journal, act,
-        `done` synced. The first step that fails yields `failed` with its evidence and ends the batch. The steps go on
+        `done` synced. The first step that fails yields `failed` with its evidence and ends the work. The steps go on
         to where they are even when nobody reads the lines any more, at the site's choice; resume asks each again.
+        The lines of the engine that a stretch brings are written by the site, and yielded as well.
         """
 
     def record(self, line: Line, lease: Lease) -> None:
@@ -85,6 +86,14 @@ class Onlooker(Protocol):
 
     def logs(self, services: tuple[str, ...] | None, lines: int, *, follow: bool) -> Iterator[LogLine]:
         """The last lines of these services (None: of all), then with `follow` every new one until the caller leaves."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """What a site keeps of its databases beside them; nothing here changes anything."""
+
+    def backups(self) -> tuple[Mapping[str, Any], ...]:
+        """Every whole backup: name, store, database, at, bytes, tables, sha256, head, why, restored."""
 
 
 class Insider(Protocol):

@@ -11,8 +11,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from towline.steps.adopt import StartOthers, StopOthers, TakeData
+from towline.steps.adopt import back as back_to_others
 from towline.steps.container import Container  # noqa: TC001 - pydantic reads the annotation
+from towline.steps.door import ClaimNames, LeadNames, OpenMachineDoor, claimed_before
 from towline.steps.ensure import Ensure, ProveLogin
+from towline.steps.farewell import AwaitFarewell, SeeOff
+from towline.steps.images import (
+    BuildImage,
+    ClearAway,
+    FetchImage,
+    LoadImage,
+)
+from towline.steps.links import ConfirmLink, JoinLink, LeaveLink, back
+from towline.steps.maintenance import SetMaintenance
+from towline.steps.migration import BackUp, EndMigration, Migrate, Rehearse, Restore, end_of
 
 
 @dataclass(frozen=True)
@@ -256,9 +269,13 @@ class EndSite:
 
 @dataclass(frozen=True)
 class PurgeData:
-    """Delete the data of a store, or with None everything the app keeps on the site. The only step that loses data."""
+    """Delete the data of a store, or with None everything the app keeps on the site. The only step that loses data.
+
+    `volumes` are further ones by name: those that services, which are no stores, keep data in.
+    """
 
     store: str | None
+    volumes: tuple[str, ...] = ()
     kind: Literal["purge-data"] = "purge-data"
 
     @property
@@ -279,10 +296,31 @@ AnyStep = Annotated[
     | Drain
     | StopInstance
     | ConfirmStopped
+    | SeeOff
+    | AwaitFarewell
     | EndSite
     | PurgeData
+    | LoadImage
+    | FetchImage
+    | BuildImage
+    | ClearAway
+    | ClaimNames
+    | LeadNames
+    | OpenMachineDoor
     | Ensure
-    | ProveLogin,
+    | ProveLogin
+    | JoinLink
+    | ConfirmLink
+    | LeaveLink
+    | StopOthers
+    | StartOthers
+    | TakeData
+    | SetMaintenance
+    | BackUp
+    | Rehearse
+    | Migrate
+    | EndMigration
+    | Restore,
     Field(discriminator="kind"),
 ]
 
@@ -304,13 +342,13 @@ def inverse(step: AnyStep, before: dict[str, Any]) -> tuple[AnyStep, ...]:
     """The steps that lead back to what `step` found; none where there is nothing to take back.
 
     Data is never taken back: what a store or a task wrote stays. `before` holds, by kind of step:
-    start-instance `{"instance": J or null}` (what ran under that name), stop-instance the same, shift
-    `{"upstreams": [...]}`, configure-door `{"routes": digest or null}`.
+    start-instance `{"instance": J or null}` (what ran under that name), stop-instance and see-off the same, shift
+    `{"upstreams": [...]}`, configure-door `{"routes": digest or null}`, claim-names as `claimed_before` has it.
     """
     match step:
         case StartInstance(instance):
             return () if before.get("instance") else (StopInstance(instance.name, instance.stop_within),)
-        case StopInstance():
+        case StopInstance() | SeeOff():
             return _started_again(before)
         case WaitReady(name, _, drain) if drain:
             return (Drain(name, drain),)
@@ -320,6 +358,23 @@ def inverse(step: AnyStep, before: dict[str, Any]) -> tuple[AnyStep, ...]:
             return (Shift(service, upstreams), *confirm)
         case ConfigureDoor():
             return (ConfigureDoor(before["routes"]),) if before.get("routes") else ()
+        case _:
+            return _back_elsewhere(step, before)
+
+
+def _back_elsewhere(step: AnyStep, before: dict[str, Any]) -> tuple[AnyStep, ...]:
+    """The same, of the kinds that have a module of their own."""
+    match step:
+        case StopOthers():
+            return back_to_others(step, before)
+        case LeadNames():
+            return (LeadNames(before["revision"]),) if before.get("revision") else ()
+        case ClaimNames():
+            return claimed_before(before)
+        case JoinLink() | LeaveLink():
+            return back(step, before)
+        case Rehearse() | Migrate():
+            return end_of(step)
         case _:
             return ()
 

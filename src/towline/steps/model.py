@@ -11,6 +11,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from towline.core.secret import Secret
+from towline.steps.door import MachineDoor, PublicNames, TakenName
+from towline.steps.images import ImageFact  # noqa: TC001 - of a field
 from towline.steps.kinds import AnyStep  # noqa: TC001 - pydantic reads the annotation
 
 Before = dict[str, Any]
@@ -19,9 +21,10 @@ Before = dict[str, Any]
 
 @dataclass(frozen=True)
 class InstanceFact:
-    """An instance that a site reports: `state` is "ready", "starting", "stopped" or "crashed".
+    """An instance that a site reports: `state` is "ready", "starting", "leaving", "stopped" or "crashed".
 
-    `drain` and `stop_within` are the limits that it was started with: no later file can shorten what it was promised.
+    One that is leaving finishes what it has and stops, by itself: nobody plans with it any more. `drain` and
+    `stop_within` are the limits that it was started with: no later file can shorten what it was promised.
     """
 
     name: str
@@ -45,11 +48,19 @@ class StoreFact:
 
 @dataclass(frozen=True)
 class Room:
-    """What a site has left. Bytes; `ports` are free ones, best first. Changes all the time, so no digest covers it."""
+    """What a site has left. Bytes; `ports` are free ones, best first. Changes all the time, so no digest covers it.
+
+    Of a machine with an engine also its version and that of its API, `skew`, the seconds that its clock is ahead of
+    ours, give or take the way there, and `holders`: who else listens at the ports of its door.
+    """
 
     disk_free: int = 0
     memory_free: int = 0
     ports: tuple[int, ...] = ()
+    engine: str = ""
+    api: str = ""
+    skew: float = 0.0
+    holders: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,12 @@ class Facts:
 
     `upstreams`: service to the addresses that its traffic goes to. `tasks`: task to the marker it was last done with.
     `door`: digest of the front door's routes. `releases`: numbers of the finished releases, oldest first;
+    `link` is the digest of its end of the private link, `link_key` the public key that it has for one.
     `begun`: the highest number ever begun. `ports`: the ports that must stay the same (of stores, the
     door, the fixed addresses of services), also of what does not run. `salt` keys every digest of a secret here.
+    `names` are the target's own on the machine, `taken` those of others; `led_to` is
+    the front door that its names lead to, by its revision; `machine_door` is the one that leads from all names.
+    `images` are all that it has, of any app; `architecture` is its processor as Docker calls it.
     """
 
     site: str
@@ -71,14 +86,27 @@ class Facts:
     releases: tuple[int, ...] = ()
     begun: int = 0
     ports: dict[str, int] = field(default_factory=dict)
+    link: str | None = None
+    link_key: str = ""
+    names: PublicNames = field(default_factory=PublicNames)
+    led_to: str | None = None
+    taken: tuple[TakenName, ...] = field(default=(), compare=False)
+    machine_door: MachineDoor | None = field(default=None, compare=False)
+    images: tuple[ImageFact, ...] = field(default=(), compare=False)
+    architecture: str = field(default="", compare=False)
     room: Room = field(default=Room(), compare=False)
     salt: Secret = field(default=Secret(""), compare=False, repr=False)
 
     @property
     def digest(self) -> str:
-        """Covers everything that a plan relies on; not the room left, which a step checks when it needs it."""
+        """Covers everything that a plan relies on.
+
+        Not the room left nor other targets, which a step looks at itself, nor what has stopped or does so by itself.
+        """
         plain = to_json(self)
-        del plain["room"]
+        for changing in ("room", "taken", "machine_door", "images", "architecture"):
+            del plain[changing]
+        plain["instances"] = [one for one in plain["instances"] if one["state"] not in ("leaving", "stopped")]
         for several in ("instances", "stores"):
             plain[several] = sorted(plain[several], key=lambda one: str(one["name"]))
         return digest_of(plain)
@@ -101,7 +129,32 @@ class Stage:
     batches: tuple[Batch, ...]
 
 
-Intent = Literal["deploy", "down", "purge", "rollback", "resume"]
+@dataclass(frozen=True)
+class Stretch:
+    """Batches of stages in a row that concern one site alone, which it does one after the other, in one go.
+
+    `opening` and `closing` are lines of the engine's own: the site writes one before the first step, the other after
+    the last one unless a step has failed.
+    """
+
+    batches: tuple[Batch, ...]
+    opening: Line | None = None
+    closing: Line | None = None
+
+    @property
+    def site(self) -> str:
+        """The site of all of them."""
+        return self.batches[0].site
+
+    @property
+    def steps(self) -> tuple[AnyStep, ...]:
+        """All steps in order."""
+        return tuple(step for batch in self.batches for step in batch.steps)
+
+
+Intent = Literal[
+    "deploy", "down", "purge", "rollback", "resume", "scale", "restart", "maintenance", "backup", "restore"
+]
 
 
 @dataclass(frozen=True)
@@ -153,7 +206,8 @@ class Line:
 
     `run` names one pass of the engine: "7" for the deploy of release 7, "7.resume.1", "7.rollback.1".
     `stage` and `index` place a step in its plan. `began` carries `before`; `done` says whether it was `already` so and
-    what was seen; `failed` carries evidence. `plan` carries the plan as JSON, `ended` the outcome. `at` is for people.
+    what was seen; `failed` carries evidence. `plan` carries the plan as JSON and who began the pass, in `by`; `ended`
+    the outcome. `at` is for people.
     """
 
     at: str
@@ -173,6 +227,12 @@ class Line:
     plan: dict[str, Any] | None = None
     outcome: str = ""
     seconds: float = 0.0
+    by: str = ""
+
+
+def as_stretch(work: Batch | Stretch) -> Stretch:
+    """One batch is a stretch of its own."""
+    return Stretch((work,)) if isinstance(work, Batch) else work
 
 
 _PLAN, _LINE = TypeAdapter(Plan), TypeAdapter(Line)
@@ -226,14 +286,16 @@ class InstanceStatus:
     memory: int
     verdict: str | None
     last: tuple[str, ...]
+    site: str = ""
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line that an instance printed; `at` is ISO time, UTC; `stream` is "stdout" or "stderr"."""
+    """One line that an instance of a site printed; `at` is ISO time, UTC; `stream` is "stdout" or "stderr"."""
 
     at: str
     instance: str
     service: str
     stream: str
     text: str
+    site: str = ""

@@ -40,6 +40,8 @@ def heading(plan: Plan) -> str:
             return f"{of} down"
         case "purge":
             return f"the data of {of} DELETED"
+        case "scale" | "restart" | "maintenance" | "backup" | "restore":
+            return f"{plan.intent} of {of}"
 
 
 def step_line(step: AnyStep) -> str:
@@ -49,7 +51,7 @@ def step_line(step: AnyStep) -> str:
             return f"{step.title} (at most {show_seconds(step.within)})"
         case "stop-instance":
             return f"{step.title} (at most {show_seconds(step.within)})"
-        case "run-task":
+        case "run-task" | "migrate":
             return f"{step.title} (at most {show_seconds(step.within)})"
         case _:
             return step.title

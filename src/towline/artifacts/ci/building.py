@@ -1,4 +1,4 @@
-"""`build.yml`: what was merged is tested again, built once, scanned, pushed, and written down by its digests."""
+"""`build-TARGET.yml`: what was merged is tested again, built once, scanned, pushed, and written down by its digests."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def build_workflow(pipeline: Pipeline, *, tested: bool) -> dict[str, object] | N
     needed = "image" if pipeline.images else "test" if tested else ""
     jobs["release"] = {**({"needs": needed} if needed else {}), **_release_job(pipeline)}
     on = {"push": {"branches": Inline((BRANCH,))}, "workflow_dispatch": {}}
-    group = {"group": "build-${{ github.ref }}", "cancel-in-progress": False}
-    return workflow("build", on, jobs, concurrency=group)
+    name = pipeline.named("build")
+    group = {"group": f"{name}-${{{{ github.ref }}}}", "cancel-in-progress": False}
+    return workflow(name, on, jobs, concurrency=group)
 
 
 def _image_job(pipeline: Pipeline) -> dict[str, object]:
@@ -51,7 +52,7 @@ def _image_job(pipeline: Pipeline) -> dict[str, object]:
             }),
             uses("docker/build-push-action", "Build", {**built, "load": True, "tags": "scanned:${{ github.sha }}"}),
             uses("aquasecurity/trivy-action", "Scan", _scan()),
-            uses("docker/build-push-action", "Push what was scanned", {**built, "push": True, "tags": _tags()})
+            uses("docker/build-push-action", "Push what was scanned", {**built, "push": True, "tags": _tags(pipeline)})
             | {"id": "push"},
             run("Write the digest down", shell_checks.KEEP_DIGEST, {
                 "SERVICE": "${{ matrix.service }}", "IMAGE": "${{ steps.name.outputs.image }}",
@@ -87,8 +88,10 @@ def _built(pipeline: Pipeline) -> dict[str, object]:
     }
 
 
-def _tags() -> str:
-    return "${{ steps.name.outputs.image }}:${{ github.sha }}\n${{ steps.name.outputs.image }}:latest"
+def _tags(pipeline: Pipeline) -> str:
+    """The commit with the target and without, and the newest: what a build is told may differ between two targets."""
+    tags = (f"${{{{ github.sha }}}}-{pipeline.target}", "${{ github.sha }}", "latest")
+    return "\n".join(f"${{{{ steps.name.outputs.image }}}}:{tag}" for tag in tags)
 
 
 def _scan() -> dict[str, object]:

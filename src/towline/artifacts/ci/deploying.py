@@ -1,4 +1,4 @@
-"""`deploy.yml`: what was built and passed goes out, is waited for, looked at, and told; and the way back."""
+"""`deploy-TARGET.yml`: what was built and passed goes out, is waited for, looked at, and told; and the way back."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def deploy_workflow(pipeline: Pipeline) -> dict[str, object] | None:
         return None
     jobs: dict[str, object] = {}
     if pipeline.builds:
-        jobs["release"] = _release_job()
+        jobs["release"] = _release_job(pipeline)
     if pipeline.builds and pipeline.migrates:
-        jobs["migrate"] = _migrate_job()
+        jobs["migrate"] = _migrate_job(pipeline)
     sites: dict[str, dict[str, object]] = {}
     for site in _sites(pipeline):
         sites[job_id(site.name)] = _site_job(pipeline, site)
@@ -42,16 +42,16 @@ def deploy_workflow(pipeline: Pipeline) -> dict[str, object] | None:
         "group": f"deploy-{pipeline.target}",
         "cancel-in-progress": Noted(False, behind="one release at a time, each to its end"),  # noqa: FBT003
     }
-    return workflow("deploy", _on(pipeline), jobs, concurrency=group)
+    return workflow(pipeline.named("deploy"), _on(pipeline), jobs, concurrency=group)
 
 
 def server_env(pipeline: Pipeline, site: Site) -> dict[str, str]:
     """What every step that reaches a server reads."""
     written = site.options.get("ssh", "").removeprefix("ssh://")
     return {
-        "SSH_ADDRESS": written or f"${{{{ vars.{setting(site.name, 'SSH')} }}}}",
-        "SSH_KEY": f"${{{{ secrets.{setting(site.name, 'SSH_KEY')} }}}}",
-        "SSH_KNOWN_HOSTS": f"${{{{ vars.{setting(site.name, 'SSH_KNOWN_HOSTS')} }}}}",
+        "SSH_ADDRESS": written or f"${{{{ vars.{pipeline.own(site.name, 'SSH')} }}}}",
+        "SSH_KEY": f"${{{{ secrets.{pipeline.own(site.name, 'SSH_KEY')} }}}}",
+        "SSH_KNOWN_HOSTS": f"${{{{ vars.{pipeline.own(site.name, 'SSH_KNOWN_HOSTS')} }}}}",
         "PLACE": f"apps/{pipeline.app}",
         "COMPOSE": compose_file(pipeline, site),
         "OWNER": "${{ github.repository_owner }}",
@@ -107,7 +107,11 @@ def _on(pipeline: Pipeline) -> dict[str, object]:
         "type": "string",
         "default": "",
     }
-    built = {"workflows": Inline(("build",)), "types": Inline(("completed",)), "branches": Inline((BRANCH,))}
+    built = {
+        "workflows": Inline((pipeline.named("build"),)),
+        "types": Inline(("completed",)),
+        "branches": Inline((BRANCH,)),
+    }
     return {"workflow_run": built, "workflow_dispatch": {"inputs": {"release": asked}}}
 
 
@@ -118,10 +122,10 @@ def _sites(pipeline: Pipeline) -> list[Site]:
     )
 
 
-def _release_job() -> dict[str, object]:
+def _release_job(pipeline: Pipeline) -> dict[str, object]:
     which = run("Which build", shell_checks.WHICH, {
         "BUILT": "${{ github.event.workflow_run.id }}", "ASKED": "${{ inputs.release }}",
-        "GITHUB_TOKEN": "${{ secrets.GITHUB_TOKEN }}",
+        "GITHUB_TOKEN": "${{ secrets.GITHUB_TOKEN }}", "WORKFLOW": f"{pipeline.named('build')}.yml",
     })  # fmt: skip
     download = {
         "name": "release", "run-id": "${{ steps.which.outputs.build }}", "github-token": "${{ secrets.GITHUB_TOKEN }}",
@@ -144,12 +148,12 @@ def _release_job() -> dict[str, object]:
     }
 
 
-def _migrate_job() -> dict[str, object]:
+def _migrate_job(pipeline: Pipeline) -> dict[str, object]:
     return {
         "needs": "release",
         "if": Noted("needs.release.outputs.back == 'false'", behind="going back leaves the schema as it is"),
         "permissions": {"contents": "read", "packages": "read"},
-        "uses": "./.github/workflows/migrate.yml",
+        "uses": f"./.github/workflows/{pipeline.named('migrate')}.yml",
         "with": {"release": "${{ needs.release.outputs.release }}"},
         "secrets": "inherit",
     }
@@ -227,11 +231,12 @@ def _server_job(pipeline: Pipeline, site: Site) -> dict[str, object]:
 def _panel_job(pipeline: Pipeline, site: Site) -> dict[str, object]:
     services = [one for one in pipeline.services_on(site) if one.kind in _LONG_RUNNING]
     number, program = ("UUID", shell_panel.COOLIFY) if site.kind == "coolify" else ("ID", shell_panel.DOKPLOY)
-    applications = "".join(f"{one.name} ${{{{ vars.{setting(one.name, number)} }}}}\n" for one in services)
+    applications = "".join(f"{one.name} ${{{{ vars.{pipeline.own(one.name, number)} }}}}\n" for one in services)
     env = {
-        setting(site.kind, "URL"): f"${{{{ vars.{setting(site.kind, 'URL')} }}}}",
-        setting(site.kind, "TOKEN"): f"${{{{ secrets.{setting(site.kind, 'TOKEN')} }}}}",
+        setting(site.kind, "URL"): f"${{{{ vars.{pipeline.own(site.kind, 'URL')} }}}}",
+        setting(site.kind, "TOKEN"): f"${{{{ secrets.{pipeline.own(site.kind, 'TOKEN')} }}}}",
         **{key: value for key, value in release_env(pipeline).items() if key != "BACK"},
+        **({"TAG": f"{release_env(pipeline)['COMMIT']}-{pipeline.target}"} if site.kind == "coolify" else {}),
         "APPLICATIONS": applications,
     }
     return {"steps": [run("Deploy and wait", program, env)]}
@@ -258,7 +263,7 @@ def _address(pipeline: Pipeline, service: Service) -> list[str]:
     if service.domain:
         return [f"{service.name} https://{service.domain}{path}"]
     at_render = pipeline.platform.unit_of(service.name) is not None
-    return [] if at_render else [f"{service.name} ${{{{ vars.{setting(service.name, 'URL')} }}}}{path}"]
+    return [] if at_render else [f"{service.name} ${{{{ vars.{pipeline.own(service.name, 'URL')} }}}}{path}"]
 
 
 def _tell_job(pipeline: Pipeline, before: list[str]) -> dict[str, object]:
@@ -266,7 +271,7 @@ def _tell_job(pipeline: Pipeline, before: list[str]) -> dict[str, object]:
     outputs = [f"${{{{ needs.{job_id(site.name)}.outputs.addresses }}}}" for site in _sites(pipeline)]
     if not where:
         where = [one for one, site in zip(outputs, _sites(pipeline), strict=True) if site.kind == "render"]
-        where = where or [f"${{{{ vars.{setting(one.name, 'URL')} }}}}" for one in _public(pipeline)[:1]]
+        where = where or [f"${{{{ vars.{pipeline.own(one.name, 'URL')} }}}}" for one in _public(pipeline)[:1]]
     verdict = "${{ contains(needs.*.result, 'failure') && 'FAILED' || contains(needs.*.result, 'cancelled') && "
     verdict += "'cancelled' || 'deployed' }}"
     commit = "${{ needs.release.outputs.commit }}" if pipeline.builds else "${{ github.sha }}"

@@ -1,4 +1,4 @@
-"""`backup.yml` and `migrate.yml`: a dump that was tried, and a migration that was rehearsed on it."""
+"""`backup-TARGET.yml` and `migrate-TARGET.yml`: a dump that was tried, and a migration that was rehearsed on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from towline.artifacts.blueprint_builds import inner_folder
 from towline.artifacts.ci import shell_checks, shell_render, shell_server
-from towline.artifacts.ci.actions import RUNNER, checkout, job_id, run, setting, uses, workflow
+from towline.artifacts.ci.actions import RUNNER, checkout, job_id, run, uses, workflow
 from towline.artifacts.ci.deploying import sent_env, server_env
 from towline.artifacts.ci.testing import TRY_PASSWORD, server_of, servers
 from towline.artifacts.ci.toolchain import prefix, toolchain_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ANY = "steps.fetch.outputs.none != 'true'"
 _COMMIT = "${{ fromJSON(inputs.release).commit }}"
 _RELEASE = {
-    "description": "What build.yml wrote down: its release.json",
+    "description": "What the build wrote down: its release.json",
     "type": "string",
     "required": True,
 }
@@ -41,7 +41,7 @@ def backup_workflow(pipeline: Pipeline) -> dict[str, object] | None:
         "workflow_dispatch": {},
         "workflow_call": called,
     }
-    return workflow("backup", on, jobs)
+    return workflow(pipeline.named("backup"), on, jobs)
 
 
 def migrate_workflow(pipeline: Pipeline) -> dict[str, object] | None:
@@ -53,7 +53,7 @@ def migrate_workflow(pipeline: Pipeline) -> dict[str, object] | None:
     database = next((one for one in pipeline.databases if _uses(pipeline, service, one)), None)
     jobs: dict[str, object] = {}
     if database is not None:
-        jobs["backup"] = {"uses": "./.github/workflows/backup.yml", "secrets": "inherit"}
+        jobs["backup"] = {"uses": f"./.github/workflows/{pipeline.named('backup')}.yml", "secrets": "inherit"}
         jobs["rehearse"] = _rehearsal(pipeline, (release, service), database)
     real = _migration(pipeline, release, service)
     if real is not None:
@@ -62,7 +62,7 @@ def migrate_workflow(pipeline: Pipeline) -> dict[str, object] | None:
         return None
     on = {"workflow_call": {"inputs": {"release": _RELEASE}}, "workflow_dispatch": {"inputs": {"release": _RELEASE}}}
     group = {"group": f"migrate-{pipeline.target}", "cancel-in-progress": False}
-    return workflow("migrate", on, jobs, concurrency=group)
+    return workflow(pipeline.named("migrate"), on, jobs, concurrency=group)
 
 
 def _uses(pipeline: Pipeline, service: Service, database: Database) -> bool:
@@ -113,7 +113,7 @@ def _fetch(pipeline: Pipeline, database: Database) -> dict[str, object]:
             "SERVICE": store.name, "ROLE": store.user, "NAME": store.database,
         }  # fmt: skip
         return run("Dump it on its server", shell_server.DUMP, env)
-    secret = setting(store.name, "DIRECT_URL")
+    secret = pipeline.own(store.name, "DIRECT_URL")
     return run("Dump it", shell_checks.DUMP_ADDRESS, {"DATABASE_URL": f"${{{{ secrets.{secret} }}}}", "SECRET": secret})
 
 
@@ -219,5 +219,5 @@ def _by_address(pipeline: Pipeline, service: Service, line: str) -> list[dict[st
     env = _spelled(pipeline, service)
     for binding in pipeline.material.app.bindings_of(service.name):
         if binding.of in stores and binding.attribute.endswith("url"):
-            env[binding.variable] = f"${{{{ secrets.{setting(binding.of, 'DIRECT_URL')} }}}}"
+            env[binding.variable] = f"${{{{ secrets.{pipeline.own(binding.of, 'DIRECT_URL')} }}}}"
     return _in_image(pipeline, service, line, env)

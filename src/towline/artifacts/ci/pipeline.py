@@ -62,6 +62,14 @@ class Pipeline:
         """The target's name."""
         return self.material.target.name
 
+    def named(self, what: str) -> str:
+        """What a workflow of this target is called, as its file is: another target has its own beside it."""
+        return f"{what}-{self.target}"
+
+    def own(self, *words: str) -> str:
+        """The name of a secret or variable of the repository that is about this target: `PRODUCTION_BOX_SSH_KEY`."""
+        return setting(self.target, *words)
+
     @property
     def builds(self) -> bool:
         """Whether anything of the app is built from this repository."""
@@ -156,10 +164,12 @@ def _args(material: Material, service: Service) -> Iterator[tuple[str, str]]:
         elif other is not None and attribute == "url":
             yield (
                 one.name,
-                f"https://{other.domain}" if other.domain else f"${{{{ vars.{setting(other.name, 'URL')} }}}}",
+                f"https://{other.domain}"
+                if other.domain
+                else f"${{{{ vars.{setting(material.target.name, other.name, 'URL')} }}}}",
             )
         else:
-            yield one.name, f"${{{{ vars.{setting(one.name)} }}}}"
+            yield one.name, f"${{{{ vars.{setting(material.target.name, one.name)} }}}}"
 
 
 def _databases(material: Material) -> list[Database]:

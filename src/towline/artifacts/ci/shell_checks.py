@@ -32,7 +32,7 @@ shopt -s inherit_errexit
 runs() { # FILTER
   printf 'header = "Authorization: Bearer %s"\n' "$GITHUB_TOKEN" |
     curl --config - --silent --show-error --fail --retry 5 \
-      "$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/actions/workflows/build.yml/runs?status=success&per_page=100$1"
+      "$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/actions/workflows/$WORKFLOW/runs?status=success&per_page=100$1"
 }
 back=false
 if [ -n "$BUILT" ]; then

@@ -68,8 +68,8 @@ start() { # SERVICE APPLICATION: writes the number of the deployment
   local image
   image=$(image_of "$1")
   if [ -n "$image" ]; then
-    # An application takes a tag and no digest: the one that only this commit's image has.
-    api PATCH "/applications/$2" "$(jq --null-input --compact-output --arg name "${image%@*}" --arg tag "$COMMIT" \
+    # An application takes a tag and no digest: the one that only this commit's image of this target has.
+    api PATCH "/applications/$2" "$(jq --null-input --compact-output --arg name "${image%@*}" --arg tag "$TAG" \
       '{docker_registry_image_name: $name, docker_registry_image_tag: $tag}')" > /dev/null
   fi
   api POST "/deploy?uuid=$2&force=false" | jq --raw-output '.deployments[0].deployment_uuid // ""'

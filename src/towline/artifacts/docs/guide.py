@@ -94,6 +94,10 @@ class Guide:
         """Whether a file of that path was rendered."""
         return any(file.path == path for file in self.material.rendered)
 
+    def workflow(self, what: str) -> str:
+        """The path of a workflow of this target."""
+        return f".github/workflows/{what}-{self.target.name}.yml"
+
     def server(self, site: Site) -> Server:
         """Who deploys to a server, at which port."""
         return server_of(self.material, site)

@@ -21,7 +21,7 @@ def runbook(guide: Guide) -> str:
     told = [
         f"Commands for `{site.name}` run there: `{guide.ssh(site)}`, then `cd {guide.place}`." for site in guide.hosts
     ]
-    if guide.hosts and guide.has(".github/workflows/deploy.yml"):
+    if guide.hosts and guide.has(guide.workflow("deploy")):
         told.append(
             "Once the deploy workflow has been there, `images.json` beside the Compose file holds the exact images; "
             f"`COMPOSE_FILE={guide.file('compose', guide.hosts[0], '.yaml')}:images.json` in `.env` lets every command "
@@ -76,14 +76,14 @@ def _first_look(guide: Guide) -> Iterator[Lines | str]:
 
 
 def _deploy(guide: Guide) -> Iterator[Lines | str]:
-    if guide.has(".github/workflows/deploy.yml"):
-        first = "build" if guide.has(".github/workflows/build.yml") else "deploy"
+    if guide.has(guide.workflow("deploy")):
+        first = "build" if guide.has(guide.workflow("build")) else "deploy"
         yield (
             "A push to the main branch is deployed by "
-            f"`.github/workflows/deploy.yml`{', once it is built' if first == 'build' else ''}: the run ends red when "
+            f"`{guide.workflow('deploy')}`{', once it is built' if first == 'build' else ''}: the run ends red when "
             "the new version does not answer. By hand:"
         )
-        yield sh(f"gh workflow run {first}.yml", "gh run watch")
+        yield sh(f"gh workflow run {first}-{guide.target.name}.yml", "gh run watch")
     for site in guide.hosts:
         compose = guide.compose(site)
         if guide.versioned(site):
@@ -110,15 +110,18 @@ def _deploy(guide: Guide) -> Iterator[Lines | str]:
                 "replaced"
                 for one in slow
             )
-    if guide.sites("render") and not guide.has(".github/workflows/deploy.yml"):
+    if guide.sites("render") and not guide.has(guide.workflow("deploy")):
         yield "At Render: a push to the branch of the Blueprint; or Manual Deploy at the service."
     for site in guide.sites("coolify", "dokploy", "vercel"):
         yield f"On `{site.name}`: Deploy at the application, once its image is in the registry."
 
 
 def _back(guide: Guide) -> Iterator[Lines | str]:
-    if guide.has(".github/workflows/deploy.yml"):
-        yield "The deploy workflow takes an earlier version as its input: Actions, Deploy, Run workflow."
+    if guide.has(guide.workflow("deploy")):
+        yield (
+            "The deploy workflow takes an earlier version as its input: Actions, "
+            f"deploy-{guide.target.name}, Run workflow."
+        )
     for site in guide.hosts:
         yield f"{_on_hosts(guide, site)} the images of the last versions are still there."
         name = guide.file("compose", site, ".yaml")

@@ -158,10 +158,10 @@ def _images(guide: Guide) -> Iterator[list[str] | str]:
     names = list(dict.fromkeys(one.name for one in here if guide.is_built(one.name)))
     if not names:
         return
-    if guide.has(".github/workflows/build.yml"):
+    if guide.has(guide.workflow("build")):
         yield (
             "Every push to the main branch builds them, looks them through for known holes and pushes them to the "
-            "registry (`.github/workflows/build.yml`). The tag is the commit; the run prints it."
+            f"registry (`{guide.workflow('build')}`). The tag is the commit; the run prints it."
         )
         yield "By hand, once, to start with:"
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towline.artifacts.docs.text import listed, points, sh
+from towline.artifacts.panel_compose import PANELS, name_of
 from towline.artifacts.server_setup import KEY_PLACEHOLDER
 from towline.artifacts.variables_table import asked_by_render
 
@@ -128,9 +129,21 @@ def _told_by_hand(guide: Guide, site: Site) -> Iterator[list[str] | str]:
             )
 
 
+def _as_one(guide: Guide, site: Site, panel: str) -> Iterator[list[str] | str]:
+    name = name_of(guide.target, site)
+    if guide.has(name):
+        yield (
+            f"There are two ways. All of it as one Compose resource from `{guide.folder}/{name}`: one page to fill in, "
+            "and a pause at each new version, since the old containers stop first. Or one application for each "
+            f"service, as follows: {panel} starts the new one beside the old, and the deploy workflow speaks to these."
+        )
+
+
 def on_a_panel(guide: Guide, site: Site) -> Iterator[list[str] | str]:
     """What is typed into the page of a panel, for each service."""
     panel = {"coolify": "Coolify", "dokploy": "Dokploy", "vercel": "Vercel"}[site.kind]
+    if site.kind in PANELS:
+        yield from _as_one(guide, site, panel)
     yield f"In {panel}, one application for each of these; the variables of each stand in VARIABLES.md:"
     told = []
     for one in guide.material.placement.services_on(site):

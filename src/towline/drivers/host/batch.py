@@ -1,21 +1,20 @@
-"""A batch as one shell program that writes the journal on the host, beside each act."""
+"""Batches as one shell program that writes the journal on the host, beside each act."""
 
 from __future__ import annotations
 
 import gzip
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from towline.core.errors import Defect
 from towline.drivers.host.programs import part, program, quote, settings
-from towline.steps.model import Line, to_json
+from towline.steps.model import Line, as_stretch, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from towline.steps.kinds import AnyStep
-    from towline.steps.model import Batch, Lease
+    from towline.steps.model import Batch, Lease, Stretch
 
 PATIENCE: Final = 60
 """Seconds that a batch waits for one of an earlier operator to end; that one ends at its next step."""
@@ -49,14 +48,17 @@ class StepProgram:
     apply: str = "true"
 
 
-def batch_program(batch: Batch, programs: Sequence[StepProgram], lease: Lease, run: str, *, home: str) -> str:
-    """The program that carries out a batch under `home`, to be sent as `packed` to LAUNCH.
+def batch_program(work: Batch | Stretch, programs: Sequence[StepProgram], lease: Lease, run: str, *, home: str) -> str:
+    """The program that carries out a batch, or several in a row, under `home`; to be sent as `packed` to LAUNCH.
 
     It prints each line of the journal once it is on the disk, or one line with a mark instead: `!fenced FENCE OWNER`,
     `!busy`, `!journal REASON`. Raises Defect for a program that is too long to run.
     """
-    steps = zip(batch.steps, programs, strict=True)
-    calls = [_call(index, step, made, batch, lease, run) for index, (step, made) in enumerate(steps)]
+    stretch = as_stretch(work)
+    calls = [_recorded(stretch.opening)]
+    for place, made in zip(_places(stretch, lease, run), programs, strict=True):
+        calls.append(_call(place, made))
+    calls.append(_recorded(stretch.closing))
     opening = f'rm -f "$0"\n{settings(lease=lease.fence, words=part("words.sh"))}eval "$words"\nopen_batch {PATIENCE}\n'
     return program(home, opening + "".join(calls), "batch.sh")
 
@@ -66,17 +68,32 @@ def packed(text: str) -> bytes:
     return gzip.compress(text.encode(), mtime=0)
 
 
-def _call(index: int, step: AnyStep, made: StepProgram, batch: Batch, lease: Lease, run: str) -> str:
-    pieces = (_place(index, step, batch, lease, run), made.holds, made.before, made.apply)
+def _recorded(line: Line | None) -> str:
+    """The call that writes a line of the engine's own."""
+    if line is None:
+        return ""
+    plain = {name: value for name, value in to_json(line).items() if name != "at" and value not in (None, "", [])}
+    return f"recorded {quote(_inside(plain))}\n"
+
+
+def _call(place: Line, made: StepProgram) -> str:
+    plain = to_json(place)
+    common = {name: plain[name] for name in ("run", "fence", "site", "stage", "index", "step")}
+    pieces = (_inside(common), made.holds, made.before, made.apply)
     for piece in pieces:
         if len(piece.encode()) > _MOST:
-            raise Defect(f"the program of `{step.title}` is {len(piece.encode())} bytes long, more than {_MOST}")
+            title = place.step.title if place.step else "a step"
+            raise Defect(f"the program of `{title}` is {len(piece.encode())} bytes long, more than {_MOST}")
     return f"step {' '.join(map(quote, pieces))}\n"
 
 
-def _place(index: int, step: AnyStep, batch: Batch, lease: Lease, run: str) -> str:
-    """What all journal lines of a step have in common, as the inside of a JSON object."""
-    line = Line("", run, "began", lease.fence, site=batch.site, stage=batch.stage, index=index, step=step)
-    plain = to_json(line)
-    kept = {name: plain[name] for name in ("run", "fence", "site", "stage", "index", "step")}
-    return json.dumps(kept, separators=(",", ":"))[1:-1]
+def _places(stretch: Stretch, lease: Lease, run: str) -> Iterator[Line]:
+    """What all journal lines of each step have in common."""
+    for batch in stretch.batches:
+        for index, step in enumerate(batch.steps):
+            yield Line("", run, "began", lease.fence, site=batch.site, stage=batch.stage, index=index, step=step)
+
+
+def _inside(plain: dict[str, Any]) -> str:
+    """The inside of a JSON object."""
+    return json.dumps(plain, separators=(",", ":"))[1:-1]

@@ -4,11 +4,14 @@ show() { (printf '%s\n' "$1") 2>/dev/null || :; }
 stop() { show "$1"; exit 0; }
 taken_over() { stop "!fenced $fence $owner"; }
 
-# write EVENT REST: a line of the journal, shown once it is on the disk.
-write() {
-  line="{\"at\":\"$(date -u +%Y-%m-%dT%H:%M:%S.%3N)+00:00\",\"event\":\"$1\",$place$2}"
+# note REST: a line of the journal, shown once it is on the disk.
+note() {
+  line="{\"at\":\"$(date -u +%Y-%m-%dT%H:%M:%S.%3N)+00:00\",$1}"
   append "$line" 2>"$work/why" || stop "!journal $(last_line <"$work/why")"
 }
+
+# write EVENT REST: a line of the step at work.
+write() { note "\"event\":\"$1\",$place$2"; }
 
 # under_guard FUNCTION ...
 under_guard() {
@@ -20,6 +23,13 @@ under_guard() {
 write_begun() {
   permitted "$lease" || taken_over
   write began "$1"
+}
+
+# recorded REST: a line of whoever carries out the plan.
+recorded() { under_guard write_recorded "$1"; }
+write_recorded() {
+  permitted "$lease" || taken_over
+  note "$1"
 }
 
 # asked PROGRAM: its own shell, so that it may exit; what it said is in out and err.
@@ -83,7 +93,7 @@ step() {
 open_batch() {
   work=$(mktemp -d /run/towline.XXXXXXXX 2>/dev/null || mktemp -d) || stop '!journal there is no room for temporary files'
   trap 'rm -rf "$work"' EXIT
-  export home work
+  export home work place
   at_home && exec 9>>"$home/.batch"
   flock -w "$1" 9 || stop '!busy'
   learn_words

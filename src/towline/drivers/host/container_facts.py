@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from towline.artifacts.host_door import HOLD
@@ -14,9 +15,19 @@ if TYPE_CHECKING:
 _SERVERS = ("postgres", "redis", "bucket")
 
 
-def instances_in(lines: Iterable[str], ready: Collection[str]) -> tuple[InstanceFact, ...]:
-    """From lines of JSON: id, labels, status and health of each container; `ready` are ids that were seen to be."""
-    return tuple(_instance(plain, seen=plain["id"] in ready) for plain in _instances(lines))
+def instances_in(
+    lines: Iterable[str], ready: Collection[str], leaving: Collection[str] = ()
+) -> tuple[InstanceFact, ...]:
+    """From lines of JSON: id, labels, status and health of each container.
+
+    `ready` are ids that were seen to be; `leaving` are those of old copies that finish by themselves.
+    """
+    found = []
+    for plain in _instances(lines):
+        one = _instance(plain, seen=plain["id"] in ready)
+        going = plain["id"] in leaving and one.state != "stopped"
+        found.append(replace(one, state="leaving") if going else one)
+    return tuple(found)
 
 
 def stores_in(volumes: Iterable[str], containers: Iterable[str]) -> tuple[StoreFact, ...]:

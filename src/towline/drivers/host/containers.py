@@ -16,9 +16,8 @@ from towline.steps.model import digest_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from towline.steps.container import Container, Mount
+    from towline.steps.container import Container, Mount, Network
     from towline.steps.kinds import (
-        ConfigureDoor,
         ConfirmShift,
         ConfirmStopped,
         Drain,
@@ -44,7 +43,11 @@ def start_instance(step: StartInstance) -> StepProgram:
     digest = digest_of(instance_to_json(one))
     words = [*_labels(one, digest), "--restart", "unless-stopped", *_options(made, one), "@env", *_said(made)]
     body = _engine() + (part("door.sh") if one.runs == "door" else "")
-    first = "first_config\n" if one.runs == "door" else ""
+    first = f"give_routes {_words(one.revision, one.settings['routes'])}\n" if one.runs == "door" else ""
+    if one.settings.get("keeps") == "data":
+        kept = (mount.target for mount in made.mounts if mount.kind == "volume")
+        body += part("data.sh")
+        first += f"keeps_data {_words(made.image, *kept)}\n"
     call = f"started {_words(made.name, one.env or '', _networks(made), _more(made))} {_words(*words)}\n"
     return StepProgram(
         holds=f"{body}runs_as {_words(one.name, digest)}\n",
@@ -95,16 +98,6 @@ def confirm_shift(step: ConfirmShift) -> StepProgram:
     return StepProgram(apply=f"{body}confirmed {_words(step.service, _whole(step.within), *step.upstreams)}\n")
 
 
-def configure_door(step: ConfigureDoor) -> StepProgram:
-    """The routes, taken without dropping a connection of a service."""
-    body = _door()
-    return StepProgram(
-        holds=f"{body}configured {step.routes}\n",
-        before=f"{body}was_configured\n",
-        apply=f"{body}configure {step.routes}\n",
-    )
-
-
 def init_store(step: InitStore) -> StepProgram:
     """The volume of a store; a cache has none."""
     body, volume = _engine(), step.settings.get("volume", "")
@@ -147,14 +140,16 @@ def run_task(step: RunTask) -> StepProgram:
 
 
 def end_site(_step: EndSite) -> StepProgram:
-    """No container, no network and no task of the target is left; volumes are."""
-    body = part("task.sh") + part("end.sh")
-    return StepProgram(holds=f"{body}nothing_left\nnothing_runs\n", apply=f"{body}remove_all\nend_all\n")
+    """No container, no network, no public name and no task of the target is left; volumes are."""
+    body = part("task.sh") + part("end.sh") + part("machine_door.sh")
+    return StepProgram(
+        holds=f"{body}nothing_left\nhas_left\nnothing_runs\n", apply=f"{body}remove_all\nleave_door\nend_all\n"
+    )
 
 
 def purge_data(step: PurgeData) -> StepProgram:
     """The volumes of a store, or all of the target's."""
-    return StepProgram(apply=f"{_engine()}{part('end.sh')}purge {quote(step.store or '')}\n")
+    return StepProgram(apply=f"{_engine()}{part('end.sh')}purge {_words(step.store or '', *step.volumes)}\n")
 
 
 def _engine() -> str:
@@ -169,6 +164,12 @@ def _of(one: Instance) -> Container:
     if one.container is None:
         raise Defect(f"{one.name} has no container, and a host runs nothing else")
     return one.container
+
+
+def asked_for(made: Container, env: str | None, *options: str) -> str:
+    """The words after `started` for a container that is no instance; `options` go before its environment."""
+    words = ["--label", "@home", *_options(made, None), *options, "@env", *_said(made)]
+    return f"{_words(made.name, env or '', _networks(made), _more(made))} {_words(*words)}"
 
 
 def _runs(made: Container, env: str | None, within: float) -> str:
@@ -203,7 +204,8 @@ def _options(made: Container, one: Instance | None) -> Iterator[str]:
     yield from _each("--cap-add", made.capabilities)
     yield from _each("--tmpfs", made.tmpfs)
     yield from (word for mount in made.mounts for word in ("--mount", _mount(mount)))
-    yield from (word for port in made.published for word in ("--publish", f"{port.partition('/')[0]}:{port}"))
+    yield from _each("--publish", [_published(port) for port in made.published])
+    yield from _each("--add-host", [f"{name}:{address}" for name, address in made.hosts])
     yield from ("--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=5")
     yield from ("--pids-limit", str(made.pids), "--oom-score-adj", str(made.oom_score))
     if made.read_only:
@@ -248,11 +250,24 @@ def _joined(made: Container) -> Iterator[str]:
 
 def _said(made: Container) -> tuple[str, ...]:
     """The image and the words after it: of an entrypoint the engine takes the first word only."""
-    return (made.image, *(made.entrypoint or ())[1:], *(made.command or ()))
+    return (made.exact or made.image, *(made.entrypoint or ())[1:], *(made.command or ()))
 
 
 def _networks(made: Container) -> str:
-    return "\n".join(f"{one.name} {'--internal' if one.internal else ''}".strip() for one in made.networks)
+    """What `make_networks` reads: a name, and the options that the network is made with."""
+    return "\n".join(f"{one.name} {_made_with(one)}".strip() for one in made.networks)
+
+
+def _made_with(one: Network) -> str:
+    if one.inward:
+        return " ".join(f"-o com.docker.network.bridge.{name}=false" for name in ("enable_ip_masquerade", "enable_icc"))
+    return "--internal" if one.internal else ""
+
+
+def _published(port: str) -> str:
+    """As the engine is asked for it: `443:443/tcp`, or with the address first."""
+    address, _, own = port.rpartition(":")
+    return f"{address}{':' if address else ''}{own.partition('/')[0]}:{own}"
 
 
 def _more(made: Container) -> str:
@@ -260,10 +275,9 @@ def _more(made: Container) -> str:
 
 
 def _mount(mount: Mount) -> str:
-    source = (
-        f"type=volume,source={mount.source}" if mount.kind == "volume" else f"type=bind,source=@folder/{mount.source}"
-    )
-    return f"{source},target={mount.target}{',readonly' if mount.read_only else ''}"
+    places = {"volume": "type=volume,source=", "folder": "type=bind,source=@folder/", "door": "type=bind,source=@door/",
+              "file": "type=bind,source=@folder/files/"}  # fmt: skip
+    return f"{places[mount.kind]}{mount.source},target={mount.target}{',readonly' if mount.read_only else ''}"
 
 
 def _test(argv: Sequence[str]) -> str:
@@ -276,15 +290,18 @@ def _each(option: str, words: Sequence[str]) -> Iterator[str]:
 
 
 def _words(*words: str) -> str:
-    """Words of a shell; `@home` and `@folder` are only known on the host."""
+    """Words of a shell; `@home`, `@folder` and `@door` are only known on the host."""
     return " ".join(_word(word) for word in words)
 
 
 def _word(word: str) -> str:
     if word == "@home":
         return '"towline.home=$home"'
-    head, mark, rest = word.partition("@folder/")
-    return f'{quote(head)}"$home"/{quote(rest)}' if mark else quote(word)
+    for mark, folder in (("@folder/", '"$home"/'), ("@door/", '"${home%/*/*}"/.door/')):
+        head, found, rest = word.partition(mark)
+        if found:
+            return f"{quote(head)}{folder}{quote(rest)}"
+    return quote(word)
 
 
 def _whole(span: float) -> str:

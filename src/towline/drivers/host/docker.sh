@@ -7,23 +7,29 @@ docker() { "$engine" -H unix:///var/run/docker.sock "$@"; }
 label() { docker inspect -f "{{index .Config.Labels \"towline.$2\"}}" "$1" 2>/dev/null; }
 state() { docker inspect -f '{{.State.Status}}' "$1" 2>/dev/null; }
 
-# id_of INSTANCE: its container, running or not.
-id_of() { docker ps -aq --no-trunc --filter "label=towline.home=$home" --filter "label=towline.instance=$1" | head -n 1; }
+# id_of INSTANCE: its container, running or not; not one that is leaving, which has a name of its own by then.
+id_of() {
+  docker ps -a --no-trunc --format '{{.ID}} {{.Names}}' --filter "label=towline.home=$home" --filter "label=towline.instance=$1" |
+    awk '$2 !~ /[.]leaving[.]/ { print $1; exit }'
+}
 
 # was INSTANCE: what ran under that name, for the journal.
 was() {
   id=$(id_of "$1") found=null
-  [ -z "$id" ] || [ "$(state "$id")" = exited ] || found=$(label "$id" is)
+  [ -z "$id" ] || found=$(docker inspect -f '{{if eq .State.Status "exited"}}null{{else}}{{index .Config.Labels "towline.is"}}{{end}}' "$id" 2>/dev/null)
   printf '{"instance":%s}' "${found:-null}"
 }
 
 # needs_networks: lines `NAME INTERNAL`; each is made once.
 make_networks() {
-  while read -r network internal; do
+  wanted=$(cat)
+  # shellcheck disable=SC2046  # names, split on purpose
+  docker network inspect $(printf '%s\n' "$wanted" | cut -d ' ' -f 1) >/dev/null 2>&1 && return
+  printf '%s\n' "$wanted" | while read -r network internal; do
     docker network inspect "$network" >/dev/null 2>&1 ||
       docker network create $internal --label "towline.home=$home" "$network" >/dev/null ||
       fail "the network $network cannot be made"
-  done
+  done || exit 1
 }
 
 # with_env DIGEST COMMAND ...: the command, with the names of the stashed environment as `-e NAME` in place of `@env`.
@@ -49,17 +55,36 @@ with_env() {
 # runs_as INSTANCE DIGEST
 runs_as() {
   id=$(id_of "$1")
-  [ -n "$id" ] && [ "$(state "$id")" = running ] && [ "$(label "$id" digest)" = "$2" ] || exit 1
+  [ -n "$id" ] && [ "$(docker inspect -f '{{.State.Status}} {{index .Config.Labels "towline.digest"}}' "$id" 2>/dev/null)" = "running $2" ] || exit 1
   echo "it runs, as it should"
+}
+
+# file_at_hand DIGEST: a content as a file that a container may read; the folder around it is root's alone.
+file_at_hand() {
+  stashed=$home/stash/$1
+  [ -e "$stashed" ] || fail 'a file was never sent to this host' 'towline deploy'
+  mkdir -p "$home/files" &&
+    if [ "$(head -c 7 "$stashed")" = base64: ]; then tail -c +8 "$stashed" | base64 -d; else cat "$stashed"; fi |
+    replace "$home/files/$1" && chmod 444 "$home/files/$1" || fail 'its files cannot be written' 'df -h'
+}
+files_at_hand() {
+  for word; do
+    case $word in
+      type=bind,source="$home"/files/*) word=${word#*/files/} && file_at_hand "${word%%,*}" ;;
+    esac
+  done
 }
 
 # started NAME ENV NETWORKS MORE ARGUMENTS ...: made anew, joined to MORE networks (lines `NETWORK ALIAS...`), started.
 started() {
   name=$1 env=$2 networks=$3 more=$4
   shift 4
-  docker rm -f "$name" >/dev/null 2>&1
+  files_at_hand "$@"
   printf '%s\n' "$networks" | make_networks || exit 1
-  id=$(with_env "$env" create --name "$name" "$@" 2>&1) || { printf '%s\n' "$id"; refused "$id"; }
+  id=$(with_env "$env" create --name "$name" "$@" 2>&1) || {
+    # What an earlier try has left under its name goes.
+    case $id in *'already in use by container'*) docker rm -f "$name" >/dev/null 2>&1 && id=$(with_env "$env" create --name "$name" "$@" 2>&1) ;; *) false ;; esac
+  } || { printf '%s\n' "$id"; refused "$id"; }
   id=$(printf '%s\n' "$id" | tail -n 1)
   [ -z "$more" ] || printf '%s\n' "$more" | while read -r network aliases; do
     # shellcheck disable=SC2086  # words, split on purpose
@@ -88,13 +113,15 @@ evidence() {
 # is_ready: asks the container's own test at once, since the engine asks only after its interval; without a test it must
 # have lived for SETTLE seconds.
 is_ready() {
-  [ "$(state "$id")" = running ] || return 1
-  test=$(label "$id" test)
+  seen=$(docker inspect -f '{{.State.Status}} {{.State.StartedAt}} {{index .Config.Labels "towline.settle"}}{{"\n"}}{{index .Config.Labels "towline.test"}}.' "$id" 2>/dev/null)
+  head=${seen%%"$end_of_line"*} test=${seen#*"$end_of_line"}
+  test=${test%.} began=${head#* }
+  [ "${head%% *}" = running ] || return 1
   if [ -n "$test" ]; then
     timeout 10 "$engine" -H unix:///var/run/docker.sock exec "$id" /bin/sh -c "$test" >"$work/test" 2>&1
   else
-    began=$(date -d "$(docker inspect -f '{{.State.StartedAt}}' "$id")" +%s)
-    [ "$(($(date +%s) - began))" -gt "$(label "$id" settle)" ]
+    began=$(date -d "${began%% *}" +%s)
+    [ "$(($(date +%s) - began))" -gt "${head##* }" ]
   fi
 }
 
@@ -110,6 +137,17 @@ ready_now() {
   noted_ready
 }
 
+# way_out: what to type, by the last words of the container: an ordinary image may want to write, or begin as root.
+way_out() {
+  service=$(label "$id" service)
+  if docker logs --tail 50 "$id" 2>&1 | grep -qiE 'read-only file system|erofs|operation not permitted'; then
+    name=$(printf %s "$service" | tr a-z A-Z | tr -c A-Z0-9 _)
+    echo "printf false | towline secrets set ${name}_READ_ONLY -t ${home##*/}, and deploy again"
+  else
+    echo "towline logs $service -t ${home##*/}"
+  fi
+}
+
 # ready INSTANCE SECONDS
 ready() {
   id=$(id_of "$1") waited=0
@@ -118,12 +156,12 @@ ready() {
     restarts=$(docker inspect -f '{{.RestartCount}}' "$id")
     if [ "$(state "$id")" = exited ] || [ "${restarts:-0}" -ge 3 ]; then
       evidence "$id"
-      fail "$1 ends as soon as it is started" "towline logs $(label "$id" service)"
+      fail "$1 ends as soon as it is started" "$(way_out)"
     fi
     if [ "$waited" -ge "$(($2 * 4))" ]; then
       evidence "$id"
       cat "$work/test" 2>/dev/null
-      fail "$1 was not ready within $2 s" "towline logs $(label "$id" service)"
+      fail "$1 was not ready within $2 s" "$(way_out)"
     fi
     waited=$((waited + 1))
     sleep 0.25
@@ -131,9 +169,20 @@ ready() {
   noted_ready
 }
 
-# connections INSTANCE: how many clients its port has, read from the network of its first process.
+# at_socket PID: how many requests a front door has. What it accepts belongs to the network of whoever connects, which is
+# the machine's own, and there all front doors have one path: so by the numbers of its sockets.
+at_socket() {
+  readlink "/proc/$1/fd"/* 2>/dev/null | sed -n 's/^socket:\[\(.*\)\]$/\1/p' |
+    awk 'NR == FNR { own[$1]; next } $6 == "03" && $8 ~ /\/door[.]sock$/ && ($7 in own) { n++ } END { print n + 0 }' - /proc/net/unix
+}
+
+# connections INSTANCE: how many clients its port has, or the socket of a front door, read from its first process.
 connections() {
   pid=$(docker inspect -f '{{.State.Pid}}' "$id") port=$(label "$id" port)
+  if [ "$(label "$id" runs)" = door ] && [ "${pid:-0}" -gt 0 ]; then
+    at_socket "$pid"
+    return
+  fi
   [ "${pid:-0}" -gt 0 ] && [ -n "$port" ] || { echo 0; return; }
   port=$(printf '%04X' "$port")
   cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null | awk -v port=":$port" '$4 == "01" && index($2, port) { n++ } END { print n + 0 }'

@@ -41,11 +41,13 @@ send() {
   echo 'sent'
 }
 
-# through SERVICE PORT: the address that answers, asked inside the door's own network.
+# The front door that came last: while it is replaced there are two.
+door_id() { docker ps -q --no-trunc --filter "label=towline.home=$home" --filter label=towline.runs=door | head -n 1; }
+
+# through SERVICE PORT: the address that answers, asked inside the own network of the door, the process `$door_pid`.
 through() {
-  pid=$(docker inspect -f '{{.State.Pid}}' "$(id_of caddy)" 2>/dev/null)
-  [ "${pid:-0}" -gt 0 ] || return 1
-  timeout 5 nsenter -t "$pid" -n bash -c '
+  [ "${door_pid:-0}" -gt 0 ] || return 1
+  timeout 5 nsenter -t "$door_pid" -n bash -c '
     exec 3<>"/dev/tcp/127.0.0.1/$2" || exit 1
     printf "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" "$1" >&3
     while IFS= read -r line <&3; do
@@ -61,6 +63,7 @@ confirmed() {
   shift 2
   wanted=$(for one; do echo "$one"; done | sort -u) count=$#
   while :; do
+    door_pid=$(docker inspect -f '{{.State.Pid}}' "$(door_id)" 2>/dev/null)
     seen=$(asked=0; while [ "$asked" -lt "$((count * 2))" ]; do through "$service" "${1##*:}"; asked=$((asked + 1)); done | sort -u)
     [ "$seen" != "$wanted" ] || break
     [ "$waited" -lt "$((within * 4))" ] || fail "$service does not answer from $wanted${seen:+, but from $seen}" "towline logs $service"
@@ -70,29 +73,18 @@ confirmed() {
   echo 'they answered, and nobody else'
 }
 
-# configured DIGEST
-configured() {
-  [ "$(cat "$home/caddy/.routes" 2>/dev/null)" = "$1" ] || exit 1
-  echo 'it has these routes'
-}
-was_configured() {
-  kept=$(cat "$home/caddy/.routes" 2>/dev/null)
-  if [ -n "$kept" ]; then printf '{"routes":"%s"}' "$kept"; else printf '{"routes":null}'; fi
-}
-configure() {
-  [ -e "$home/stash/$1" ] || fail 'the routes were never sent to this host' 'towline deploy'
-  mkdir -p "$home/caddy" && replace "$home/caddy/caddy.json" <"$home/stash/$1" || fail 'the routes cannot be written' 'df -h'
-  chmod 755 "$home/caddy" && chmod 644 "$home/caddy/caddy.json"
-  told=$(docker exec "$(id_of caddy)" caddy reload --config /etc/towline/caddy.json --address unix//run/caddy-admin.sock 2>&1) ||
-    { printf '%s\n' "$told"; fail 'the front door does not take these routes'; }
-  printf '%s\n' "$1" | replace "$home/caddy/.routes" || fail 'the routes cannot be noted' 'df -h'
-  echo 'it has taken them'
-}
-
-# What a door is started with before it is told its routes: nothing but the way to tell it.
-first_config() {
-  mkdir -p "$home/door" "$home/caddy" && chmod 755 "$home/door" "$home/caddy" || fail 'there is no room for the front door' 'df -h'
-  [ -s "$home/caddy/caddy.json" ] ||
-    printf '{"admin":{"listen":"unix//run/caddy-admin.sock|0600","config":{"persist":false}}}\n' >"$home/caddy/caddy.json"
-  chmod 644 "$home/caddy/caddy.json"
+# give_routes REVISION DIGEST: what a front door begins with; the first one has the names. Those of the last ones stay,
+# for whoever goes back to them.
+give_routes() {
+  [ -e "$home/stash/$2" ] || fail 'the routes were never sent to this host' 'towline deploy'
+  sockets=${home%/*/*}/.door/apps${home#"${home%/*/*}"} settings=$home/caddy/$1
+  mkdir -p "$home/door" "$settings" "$sockets/$1" && chmod 755 "$home/door" "$home/caddy" "$settings" &&
+    replace "$settings/caddy.json" <"$home/stash/$2" && chmod 644 "$settings/caddy.json" ||
+    fail 'the routes of the front door cannot be written' 'df -h'
+  # One of the same revision that is still leaving would take the socket away when it ends.
+  for id in $(docker ps -q --filter "label=towline.home=$home" --filter label=towline.runs=door --filter "label=towline.revision=$1"); do
+    docker stop -t 35 "$id" >/dev/null
+  done
+  [ -L "$sockets/now" ] || ln -s "$1" "$sockets/now"
+  for old in $(ls -t "$home/caddy" | tail -n +9); do rm -rf "${settings%/*}/$old" "${sockets:?}/$old"; done
 }

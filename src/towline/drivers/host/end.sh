@@ -14,10 +14,14 @@ remove_all() {
   rm -rf "$home/door" "$home/caddy" "$home/ready"
 }
 
-# purge STORE: with an empty name all of them.
+# purge STORE VOLUME ...: with an empty name all stores. What a task wrote is gone with them, so each is due again.
 purge() {
-  for volume in $(docker volume ls -q --filter "label=towline.home=$home" ${1:+--filter "label=towline.store=$1"}); do
+  store=$1
+  shift
+  for volume in $(docker volume ls -q --filter "label=towline.home=$home" ${store:+--filter "label=towline.store=$store"}) "$@"; do
+    docker volume inspect "$volume" >/dev/null 2>&1 || continue
     docker volume rm "$volume" >/dev/null || fail "the volume $volume is still in use" 'docker ps -a'
   done
+  rm -f "$home"/tasks/*
   echo 'deleted'
 }

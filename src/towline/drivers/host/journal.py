@@ -43,6 +43,11 @@ class Journal:
         """Bytes of it that are known here and never change."""
         return self._settled
 
+    @property
+    def settled(self) -> tuple[Line, ...]:
+        """The lines that are known here, as of the last question."""
+        return self._lines
+
     def question(self) -> str:
         """The call of `journal.sh` that brings what is new."""
         return f"new_of_journal {self._settled} {PIECE}\n"

@@ -68,6 +68,7 @@ renew() {
 }
 
 give_back() {
+  [ -d "$home" ] || return 0
   guarded || exit 74
   read_lock
   [ "$fence" -ne "$1" ] || write_lock "$fence" 0 "$boot" null

@@ -15,19 +15,22 @@ containers() {
   of="label=towline.home=$home"
   ids=$(timeout 10 docker ps -aq --no-trunc --filter "$of") || { echo 'Docker does not answer' >&2; exit 75; }
   [ -z "$ids" ] || docker inspect -f 'container {"id":{{json .ID}},"labels":{{json .Config.Labels}},"status":{{json .State.Status}},"health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}}}' $ids
+  images=$(docker image ls -q --no-trunc | sort -u)
+  [ -z "$images" ] || docker image inspect -f 'image {"id":{{json .ID}},"names":{{json .RepoTags}},"digests":{{json .RepoDigests}},"labels":{{if .Config}}{{json .Config.Labels}}{{else}}null{{end}},"size":{{.Size}}}' $images 2>/dev/null
   volumes=$(docker volume ls -q --filter "$of")
   [ -z "$volumes" ] || docker volume inspect -f 'volume {{json .Labels}}' $volumes
+  show_leaving
   for file in "$home"/ready/*; do
     [ ! -f "$file" ] || echo "ready ${file##*/}"
   done
   for file in "$home"/door/*.[0-9]*; do
     [ ! -f "$file" ] || { name=${file##*/}; echo "slot ${name%.*} $(cat "$file")"; }
   done
-  [ ! -s "$home/caddy/.routes" ] || echo "door $(cat "$home/caddy/.routes")"
 }
 
 observe() {
   salt
+  echo "machine $(uname -m)"
   echo "disk $(($(df -P -B 1 "$home" | awk 'END { print $4 }')))"
   awk '$1 == "MemAvailable:" { print "memory " $2 }' /proc/meminfo
   awk '$4 == "0A" { print "listens " $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null

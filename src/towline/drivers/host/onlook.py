@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 import json
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from towline.drivers.host.container_facts import instances_in
@@ -23,13 +25,14 @@ _READ_WITHIN: Final = 60.0
 
 def status_of(target: Target) -> tuple[InstanceStatus, ...]:
     """Every container of an instance, those that were stopped and are kept for their last words among them."""
-    found = seen_in(target.ask("status\n", "observe.sh", "look_containers.sh"))
+    found = seen_in(target.ask("status\n", "observe.sh", "leaving.sh", "look_containers.sh"))
     now = int(found["now"][0])
     memory, began, ended = (_by_id(found.get(word, [])) for word in ("memory", "began", "exit"))
     ids = [json.loads(text)["id"] for text in found.get("container", ()) if _is_instance(text)]
-    facts = instances_in(found.get("container", ()), frozenset(found.get("ready", ())))
+    until = {one: int(text) for one, text in _by_id(found.get("leaving", [])).items()}
+    facts = instances_in(found.get("container", ()), frozenset(found.get("ready", ())), until)
     return tuple(
-        _status(fact, now - int(began[one]), int(memory[one]), ended[one].split())
+        _leaving(_status(fact, now - int(began[one]), int(memory[one]), ended[one].split()), until.get(one))
         for one, fact in sorted(zip(ids, facts, strict=True), key=lambda pair: pair[1].name)
     )
 
@@ -66,6 +69,14 @@ def _status(fact: InstanceFact, uptime: int, memory: int, ended: list[str]) -> I
         verdict=verdict,
         last=(),
     )
+
+
+def _leaving(status: InstanceStatus, until: int | None) -> InstanceStatus:
+    """An old copy that finishes by itself, with the time by which it is gone."""
+    if until is None:
+        return status
+    clock = datetime.fromtimestamp(until).astimezone().strftime("%H:%M")
+    return replace(status, state="stopping", verdict=f"it finishes what it has, until {clock} at the latest")
 
 
 def _by_id(lines: list[str]) -> dict[str, str]:

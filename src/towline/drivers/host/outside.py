@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from towline.core.secret import Secret
     from towline.drivers.host.address import Address
     from towline.steps.kinds import AnyStep
-    from towline.steps.model import Batch, Before, Line
+    from towline.steps.model import Batch, Before, Line, Stretch
 
 _ALONE = ("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "BatchMode=yes")
 """A connection of its own: one that joins an open one would prove nothing about sshd's new files."""
@@ -64,10 +64,10 @@ class Outside:
         if contents:
             raise Defect("contents were to be stashed where no step reads them")
 
-    def carry_out(self, batch: Batch, lease: Lease, run: str) -> Iterator[Line]:
+    def carry_out(self, work: Batch | Stretch, lease: Lease, run: str) -> Iterator[Line]:
         """Do the steps."""
         desk = carry.Desk(write=self._lines.append, permitted=lambda _: None)
-        return carry.carry_out(batch, self, desk, lease=lease, run=run)
+        return carry.carry_out(work, self, desk, lease=lease, run=run)
 
     def record(self, line: Line, lease: Lease) -> None:
         """Keep a line of the engine."""

@@ -79,7 +79,7 @@ class Shell:
         self._ready = f"towline-ready {nonce} ".encode()
         self.folder = ""
         """Where it keeps its files at the other end, once it has answered; `group` is the process group at work."""
-        self._opened_by: float | None = time.monotonic() + opened_within
+        self._opens_within: float | None = opened_within
         self._count = 0
         self._read = b""
         self._process = subprocess.Popen(
@@ -133,10 +133,12 @@ class Shell:
         self._write(f"{self._count} {how} {within:.3f} {len(text)} {len(data)}\n".encode() + text + data, deadline)
 
     def _wait_until_open(self) -> None:
-        if self._opened_by is not None:
-            while not (line := self._line(self._opened_by)).startswith(self._ready):
+        if self._opens_within is not None:
+            # Counted from here: it may have lain idle for long, and its answer with it.
+            deadline = time.monotonic() + self._opens_within
+            while not (line := self._line(deadline)).startswith(self._ready):
                 pass
-            self.folder, self._opened_by = line.removeprefix(self._ready).decode(), None
+            self.folder, self._opens_within = line.removeprefix(self._ready).decode(), None
 
     def _answer(self, line: bytes, deadline: float) -> Answer:
         number, status, out, err = (int(word) for word in line[1:].split())

@@ -105,6 +105,15 @@ class Connection:
             raise unreachable(self._address, f"{remote_socket} cannot be reached: {found}", "")
         return found
 
+    def argv(self, program: str, *, terminal: bool) -> tuple[str, ...]:
+        """What to start here so that a shell program runs there, as root, with the caller's terminal."""
+        with self._calling:
+            master, _ = self._up()
+        words = ("sh", "-c", _AS_ROOT, program) if self._root else ("sh", "-c", program)
+        ssh, *rest = master.call("exec " + shlex.join(words))
+        # Before the options that say that nobody needs a terminal: the first word counts.
+        return (ssh, "-tt", *rest) if terminal else (ssh, *rest)
+
     def close(self) -> None:
         """End it; nothing of it is left here."""
         with self._changing:

@@ -94,8 +94,19 @@ def _unbound_of(view: View, service: Service) -> Iterator[Address]:
     for address in addresses(environment, view.compose):
         asked = ("*", service.name)
         refused = not all(view.read.stands("bind", owner, address.variable) for owner in asked)
-        if address.variable not in bound and not refused and not _about_itself(address, service):
+        known = address.variable in bound or refused or _about_itself(address, service)
+        if not known and not _found_by_name(view, service, address):
             yield address
+
+
+def _found_by_name(view: View, service: Service, address: Address) -> bool:
+    """On one host a service that keeps data of its own answers to the name that it has in the Compose file."""
+    other = next((one for one in view.app.services if one.name == address.of), None)
+    if other is None or other.kind != "stateful" or address.by != "name":
+        return False
+    hosts = {site.name for site in view.target.sites if site.kind == "host"}
+    places = {*view.target.place.get(service.name, ()), *view.target.place.get(other.name, ())}
+    return len(places) == 1 and places <= hosts
 
 
 def _meant_for(view: View, service: Service) -> Iterator[str]:

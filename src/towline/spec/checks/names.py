@@ -52,6 +52,8 @@ def _mentions(view: View) -> Iterator[Finding]:
     named += [(name, ("services", owner, "after")) for owner, entry in page.services.items() for name in entry.after]
     if page.release is not None and page.release.in_service is not None:
         named.append((page.release.in_service, ("release", "in")))
+    if page.seed is not None and page.seed.in_service is not None:
+        named.append((page.seed.in_service, ("seed", "in")))
     if page.verify.job is not None and page.verify.job.service is not None:
         named.append((page.verify.job.service, ("verify", "job", "service")))
     for name, path in named:

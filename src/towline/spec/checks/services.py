@@ -192,12 +192,13 @@ def _way_back(start: str, after: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _release_and_verify(view: View) -> Iterator[Finding]:
-    release, job = view.app.release, view.app.job
+    job = view.app.job
     kinds = {service.name: service.kind for service in view.app.services}
-    in_told = view.read.stands("release", "in") and release is not None and view.sure(release.service, *KIND)
-    if release is not None and kinds.get(release.service) == "static" and in_told:
-        sentence = f"The release command would run in `{release.service}`, which is static: no code of it runs"
-        yield Finding("release-in-static", sentence, view.at("release", "in"), "name a service that runs code")
+    for key, command in (("release", view.app.release), ("seed", view.app.seed)):
+        in_told = view.read.stands(key, "in") and command is not None and view.sure(command.service, *KIND)
+        if command is not None and kinds.get(command.service) == "static" and in_told:
+            sentence = f"The {key} command would run in `{command.service}`, which is static: no code of it runs"
+            yield Finding("release-in-static", sentence, view.at(key, "in"), "name a service that runs code")
     to_told = view.read.stands("verify", "job", "service") and job is not None and view.sure(job.service, *KIND)
     if job is not None and kinds.get(job.service, "web") != "web" and to_told:
         sentence = f"`{job.service}` is a {kinds[job.service]}: a job cannot be sent to it from outside"

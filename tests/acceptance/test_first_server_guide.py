@@ -1,0 +1,44 @@
+"""The guide from a bare server to https, and the runbook that goes on with it, work as written on a lab server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.acceptance.test_docs import run_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh", "curl", "openssl"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose lab is down afterwards."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    yield tmp_path
+    project = tmp_path / "shop"
+    if project.is_dir():
+        argv = [sys.executable, "-m", "towline.cli.main", "lab", "down"]
+        subprocess.run(argv, cwd=project, capture_output=True, check=False, timeout=300)
+
+
+def test_from_a_bare_server_to_https_and_through_the_runbook(checkout: Path, folder: Path) -> None:
+    """Hardened, deployed, asked over https; then broken in each way, and well again by what the page says."""
+    guides = checkout / "docs" / "guides"
+    both = folder / "both.md"
+    both.write_text((guides / "first-server.md").read_text() + (guides / "runbook.md").read_text())
+    said = run_blocks(both, folder)
+    assert "\n200\n" in said, said
+    assert "not deployed, as it should be" in said
+    assert "it stays closed" in said
+    assert "notAfter=" in said
+    assert "No module named no" in said or "no.such.module" in said

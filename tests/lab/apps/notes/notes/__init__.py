@@ -1,0 +1,1 @@
+"""Notes: one page, one table."""
