@@ -19,6 +19,9 @@ ELSEWHERE = {
     "make test": "this very run",
     "cd your-app": "test_life.py, with an app of its own",
     "docker build": "needs a registry; the guide says so",
+    "towline deploy production --allow": "test_migrations_on_host.py",
+    "towline backup production": "test_migrations_on_host.py",
+    "towline verify --target production": "test_host_farewell.py",
 }
 """Shell blocks that are not run here, by how they begin, and who does."""
 
