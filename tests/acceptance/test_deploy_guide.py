@@ -34,6 +34,6 @@ def test_the_guide_is_true(checkout: Path, folder: Path, monkeypatch: pytest.Mon
     """Every command in order: two deploys that verify, a rollback."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     said = run_blocks(checkout / "docs" / "guides" / "deploying.md", folder)
-    assert said.count("VERIFIED 4 of 4 checks") == 2, said
+    assert said.count("VERIFIED 7 of 7 checks") == 2, said
     assert "rollback" not in said.split("VERIFIED")[0]
     assert said.count("done in") == 1

@@ -158,9 +158,15 @@ def test_deploy_does_not_wait_for_what_is_open(slow: Slow) -> None:
 
 def test_worker_that_is_still_at_work_is_reported(slow: Slow) -> None:
     """It had the time of its longest job, and the journal says that it did not end in it."""
+
+    def reports() -> int:
+        return sum("gen" in saw and "still at work after 4 s" in saw for saw in slow.told())
+
+    until(lambda: slow.leaving("gen") == [], "the end of earlier copies", 60)
+    before = reports()
     slow.write("a change of the worker")
     slow.deploy()
-    until(lambda: any("gen" in saw and "still at work after 4 s" in saw for saw in slow.told()), "the report", 60)
+    until(lambda: reports() > before, "the report", 60)
     assert slow.leaving("gen") == []
 
 

@@ -44,6 +44,12 @@ def no_agent_stays(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a short name: the sockets of gpg lie below it, and their paths may have 107 bytes."""
+    return tmp_path_factory.mktemp("b")
+
+
+@pytest.fixture
 def throwaway(empty_server: Postgres) -> Postgres:
     """The same, empty again."""
     with psycopg.connect(empty_server.url, autocommit=True) as connection:
