@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from towline.artifacts.links import interface_of
 from towline.artifacts.migrations import Migration
 from towline.artifacts.model import Bundle, ServiceArtifact, SiteBundle, StoreArtifact
 from towline.artifacts.ports import Ports
@@ -33,7 +32,7 @@ from towline.release.lock import held
 from towline.steps.container import Container
 from towline.steps.door import OpenMachineDoor, PublicNames
 from towline.steps.kinds import InitStore, Instance, PrepareStore, Probe, RunTask
-from towline.steps.links import JoinLink, Opening, Peer
+from towline.steps.links import JoinLink, Opening, Peer, interface_of
 from towline.steps.migration import CopyServer, Database
 from towline.steps.model import digest_of
 

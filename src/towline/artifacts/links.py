@@ -6,7 +6,6 @@ other host's address in the link.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from towline.artifacts.host_door import through_door
 from towline.artifacts.host_references import POSTGRES_PORT, REDIS_PORT, runs_on, setting, value
 from towline.core.errors import Finding, Findings, Where
 from towline.steps.container import Network
-from towline.steps.links import JoinLink, Opening, Peer
+from towline.steps.links import JoinLink, Opening, Peer, digest_of_link, interface_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,11 +101,6 @@ def linked_sites(material: Material) -> tuple[str, ...]:
     return tuple(one.name for one in material.target.sites if one.name in known)
 
 
-def interface_of(app: str, target: str) -> str:
-    """The name of the link's interface: fifteen characters are the most that Linux takes."""
-    return f"tl-{_digest(app, target)[:10]}"
-
-
 def with_link(container: Container, names: Mapping[str, str], opened: Mapping[int, str], network: str) -> Container:
     """A container that finds names elsewhere, and whose ports are open at this host's address in the link.
 
@@ -127,7 +121,7 @@ class _Places:
 
     def __init__(self, material: Material) -> None:
         app, target = material.app.name, material.target.name
-        raw = bytes.fromhex(_digest(app, target))
+        raw = bytes.fromhex(digest_of_link(app, target))
         self.interface = interface_of(app, target)
         self.port = _FIRST_PORT + int.from_bytes(raw[6:8], "big") % _PORTS
         self._net = ipaddress.IPv4Network(((10 << 24) + ((192 + raw[4] % 64) << 16) + (raw[5] << 8), 24))
@@ -247,10 +241,6 @@ def _place(material: Material) -> Where:
 
 def _has_door(material: Material, site: Site) -> bool:
     return bool(routes(material.placement, site, material.containers))
-
-
-def _digest(app: str, target: str) -> str:
-    return hashlib.sha256(f"{app}/{target}".encode()).hexdigest()
 
 
 def _with_port(host: str, port: int) -> str:

@@ -28,9 +28,6 @@ FOLDER = "/door"
 GRACE = 30.0
 """Seconds that a door which is replaced waits for its open requests."""
 
-LONGEST_NAME = 90
-"""Characters of a name: with the folder before it, it must fit into the address of a socket."""
-
 TRY_FOR = "15s"
 
 _ASKED = "/towline/name"

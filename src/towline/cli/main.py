@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import tempfile
-import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -94,6 +92,9 @@ def main() -> None:
 
 def _defect() -> Defect:
     """A defect whose traceback is kept in a private file; it could hold values, so it is not printed."""
+    import tempfile
+    import traceback
+
     descriptor, name = tempfile.mkstemp(prefix="towline-defect-", suffix=".txt")
     os.close(descriptor)
     Path(name).write_text(traceback.format_exc())

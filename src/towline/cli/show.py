@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from towline.core import events
@@ -115,6 +114,8 @@ class Screen:
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]], *, safe: bool = False) -> None:
         """A table on stdout; `safe` cells carry markup of ours."""
+        from rich.table import Table
+
         table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
         for name in head:
             table.add_column(escape(name), overflow="fold")

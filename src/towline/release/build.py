@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from towline.artifacts.links import interface_of
 from towline.core.errors import Defect
 from towline.release import links
 from towline.release.order import levels, needed_by, waits_of
 from towline.release.pieces import joined, pieces
 from towline.release.stages import Draft
+from towline.steps.links import interface_of
 from towline.steps.model import Plan
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from towline.artifacts.bundle import DOOR
-from towline.artifacts.links import interface_of
 from towline.core.errors import Refused
 from towline.release import links
 from towline.release.build import next_release
@@ -14,6 +13,7 @@ from towline.release.stages import Draft
 from towline.release.swap import awaited, drained, lives, stopped
 from towline.steps.door import ClaimNames
 from towline.steps.kinds import EndSite, PurgeData, Shift
+from towline.steps.links import interface_of
 from towline.steps.model import Plan
 
 if TYPE_CHECKING:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towline.artifacts.machine_door import LONGEST_NAME
 from towline.core.errors import Finding, Findings, Where
-from towline.steps.door import ANY_NAME, ClaimNames, LeadNames, PublicNames
+from towline.steps.door import ANY_NAME, LONGEST_NAME, ClaimNames, LeadNames, PublicNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -205,6 +204,8 @@ def _written(override: str | None) -> Iterator[tuple[str, ...]]:
         words: tuple[str, ...] = ()
         with contextlib.suppress(OSError):
             if override is not None:
+                import tempfile
+
                 file = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="towline-", suffix=".yaml"))
                 file.write(override)
                 file.flush()

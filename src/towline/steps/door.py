@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 Certificates = Literal["acme", "internal"]
 
+LONGEST_NAME = 90
+"""Characters of a name: with the folder before it, it must fit into the address of a socket."""
+
 ANY_NAME = "_"
 """Stands for every name that nobody has."""
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
+
+
+def interface_of(app: str, target: str) -> str:
+    """The name of the link's interface: fifteen characters are the most that Linux takes."""
+    return f"tl-{digest_of_link(app, target)[:10]}"
+
+
+def digest_of_link(app: str, target: str) -> str:
+    """What tells the link of one target from every other: 64 hexadecimal digits."""
+    return hashlib.sha256(f"{app}/{target}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -79,12 +91,15 @@ class LeaveLink:
         return f"leave the private link ({self.interface})"
 
 
-_LINK = TypeAdapter(JoinLink)
+@cache
+def _link() -> TypeAdapter[JoinLink]:
+    """Made when it is first needed: most targets have no link."""
+    return TypeAdapter(JoinLink)
 
 
 def link_to_json(link: JoinLink) -> dict[str, Any]:
     """Plain JSON data of an end of a link."""
-    plain: dict[str, Any] = _LINK.dump_python(link, mode="json")
+    plain: dict[str, Any] = _link().dump_python(link, mode="json")
     return plain
 
 
@@ -92,5 +107,5 @@ def back(step: JoinLink | LeaveLink, before: dict[str, Any]) -> tuple[JoinLink |
     """The steps that lead back to the end that was there before: `{"link": J or null}`."""
     plain = before.get("link")
     if plain:
-        return (_LINK.validate_python(plain),)
+        return (_link().validate_python(plain),)
     return (LeaveLink(step.interface),) if step.kind == "join-link" else ()
