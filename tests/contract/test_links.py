@@ -21,6 +21,7 @@ from towline.ops.secrets import wanted_by
 from towline.release.build import build
 from towline.spec.model import Site
 from towline.steps.kinds import StartInstance
+from towline.steps.links import interface_of
 from towline.steps.model import Facts
 from towline.steps.show import plan_lines
 
@@ -123,7 +124,7 @@ def test_addresses_are_of_the_target_and_of_the_place_in_it(checkout: Path, tmp_
     assert len(set(addresses)) == 2
     other = replace(made, placement=replace(made.placement, target=replace(made.target, name="test")))
     assert links.links(other, KEYS, ENDPOINTS)["box"].join.address != ends["box"].join.address
-    assert {len(links.interface_of(app, "production")) for app in ("a", "a" * 40)} == {13}
+    assert {len(interface_of(app, "production")) for app in ("a", "a" * 40)} == {13}
 
 
 @pytest.mark.parametrize(
