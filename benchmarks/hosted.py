@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,8 @@ class Hosted:
         shutil.copy(self.folder / ("far.conf" if far else "direct.conf"), self.folder / "near.conf")
         argv = [sys.executable, "-m", "towline.cli.main", *words]
         environ = {**os.environ, "XDG_CONFIG_HOME": str(self.folder.parent / "config")}
+        # As it is installed: its modules are compiled once, not at every start.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
         return timed(argv, self.folder, environ)
 
     def ssh(self, program: str, *, far: bool = False, data: str = "") -> float:
@@ -173,16 +176,18 @@ def with_compose(app: Hosted) -> str | None:
 
 
 def step_seconds(app: Hosted) -> dict[str, float]:
-    """Seconds by kind of step in the last run, by the journal on the host."""
+    """Seconds by kind of step in the last run, by the journal on the host: from the first begun to the last done."""
     argv = ["ssh", "-F", str(app.folder / "direct.conf"), app.host.name, "cat /var/lib/towline/bench/near/journal"]
     text = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     lines = [json.loads(one) for one in text.splitlines()]
     run = [one["run"] for one in lines if one["event"] == "plan"][-1]
-    found: dict[str, float] = {}
+    spans: dict[str, list[float]] = {}
     seen: set[tuple[int, int]] = set()
     for one in lines:
         place = (one.get("stage", -1), one.get("index", -1))
+        # A copy that was seen off writes down its own end later, at the same place.
         if one["run"] == run and one["event"] == "done" and place not in seen:
             seen.add(place)
-            found[one["step"]["kind"]] = found.get(one["step"]["kind"], 0.0) + float(one["seconds"])
-    return found
+            ended = datetime.fromisoformat(one["at"]).timestamp()
+            spans.setdefault(one["step"]["kind"], []).extend((ended - float(one["seconds"]), ended))
+    return {kind: max(times) - min(times) for kind, times in spans.items()}

@@ -15,7 +15,7 @@ from hosted import FAR, hosted, step_seconds
 
 ROUNDS = 5
 GOAL = 2.0
-ENDING = ("drain", "stop-instance", "confirm-stopped")
+ENDING = ("drain", "stop-instance", "confirm-stopped", "see-off")
 GONE = 'until [ -z "$(docker ps -q --filter name=leaving)" ]; do sleep 0.1; done'
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.contract.driver_cases import PLAIN, SITE
 
 from towline.core.errors import StepFailed
+from towline.drivers.host.batch import SIDE_BY_SIDE, StepProgram
 from towline.drivers.host.driver import HostSite
 from towline.drivers.host.shell import Answer, Shell
 from towline.steps.kinds import RunTask
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from towline.drivers.host.driver import Programs
     from towline.steps.model import Line
 
 pytestmark = pytest.mark.needs("sh", "setsid", "flock")
@@ -55,11 +58,23 @@ class HereLink:
                 raise StepFailed(f"status {line.status}", evidence=line.last_lines)
 
 
-class Scene:
-    """A target in a folder, with a batch of two tasks that write down that they ran."""
+def aside(step: RunTask) -> StepProgram:
+    """A task that minds nothing of the one before it."""
+    return replace(PLAIN["run-task"](step), beside=True)
 
-    def __init__(self, folder: Path, when: str) -> None:
-        self.folder = folder
+
+WAYS: dict[str, Programs] = {"one after the other": PLAIN, "side by side": {"run-task": aside}}
+ORDER = {
+    "one after the other": [("began", 0), ("done", 0), ("began", 1), ("done", 1)],
+    "side by side": [("began", 0), ("began", 1), ("done", 0), ("done", 1)],
+}
+
+
+class Scene:
+    """A target in a folder, with a batch of two tasks that write down that they ran; `how` is one of WAYS."""
+
+    def __init__(self, folder: Path, when: str, how: str) -> None:
+        self.folder, self.how = folder, how
         (folder / "bin").mkdir()
         sync = folder / "bin/sync"
         sync.write_text(SYNC.format(folder=folder, when=when, sync="/bin/sync"))
@@ -74,7 +89,7 @@ class Scene:
         """What another operator sees of the batch; the fuse is lit once they hold the lock. Whether it died."""
         link = HereLink(self.folder / "bin" if fuse else None)
         closing.callback(link.shell.close)
-        site = HostSite(link, str(self.folder / "home"), site=SITE, programs=PLAIN)
+        site = HostSite(link, str(self.folder / "home"), site=SITE, programs=WAYS[self.how])
         lease = site.acquire("ann@laptop", 60.0)
         if fuse:
             (self.folder / "fuse").write_text(str(fuse))
@@ -92,8 +107,9 @@ class Scene:
         return Counter(path.read_text().split() if path.exists() else [])
 
 
+@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_batch_may_die_at_any_moment(tmp_path: Path, when: str) -> None:
+def test_batch_may_die_at_any_moment(tmp_path: Path, when: str, how: str) -> None:
     """Whatever ran was written down first; the next operator finishes it, and the journal holds whole lines only."""
     fuse, died = 0, True
     while died:
@@ -101,7 +117,7 @@ def test_batch_may_die_at_any_moment(tmp_path: Path, when: str) -> None:
         folder = tmp_path / str(fuse)
         folder.mkdir()
         with contextlib.ExitStack() as closing:
-            died = died_and_finished(Scene(folder, when), fuse, closing)
+            died = died_and_finished(Scene(folder, when, how), fuse, closing)
     # The journal, two marks with their folder and four lines, each synced: each was the last one once.
     assert fuse > 8
 
@@ -115,9 +131,48 @@ def died_and_finished(scene: Scene, fuse: int, closing: contextlib.ExitStack) ->
     assert scene.runs() <= begun
     marked = site.observe().tasks
     lines, site, _ = scene.carry_out(None, closing)
-    assert [(line.event, line.index) for line in lines] == [("began", 0), ("done", 0), ("began", 1), ("done", 1)]
+    assert [(line.event, line.index) for line in lines] == ORDER[scene.how]
     assert {line.step.name for line in lines if line.already and isinstance(line.step, RunTask)} == set(marked)
     assert site.observe().tasks == {name: name for name in NAMES}
     assert set(scene.runs()) == set(NAMES)
     assert all(times <= 2 for times in scene.runs().values())
     return died
+
+
+@pytest.mark.parametrize("bad", ["exit 3", "fail 'it is broken' 'mend it'"])
+def test_one_that_fails_lets_those_beside_it_end(tmp_path: Path, bad: str) -> None:
+    """What went well is written down first, then what did not, with its own last words; nothing after it begins."""
+    made = {
+        "good": StepProgram(apply="echo fine", beside=True),
+        "bad": StepProgram(apply=f"echo its own words\n{bad}", beside=True),
+        "after": StepProgram(apply=f"touch {tmp_path}/after"),
+    }
+    tasks = [RunTask(name, "api", ("true",), str(tmp_path), 30.0) for name in ("bad", "good", "after")]
+    with contextlib.ExitStack() as closing:
+        link = HereLink(None)
+        closing.callback(link.shell.close)
+        site = HostSite(link, str(tmp_path / "home"), site=SITE, programs={"run-task": lambda step: made[step.name]})
+        lines = list(site.carry_out(Batch(SITE, 0, tuple(tasks)), site.acquire("ann@laptop", 60.0), "1"))
+    assert [(line.event, line.index) for line in lines] == [("began", 0), ("began", 1), ("done", 1), ("failed", 0)]
+    assert lines[2].saw == "fine"
+    assert lines[3].evidence == ("its own words",)
+    assert (lines[3].sentence, lines[3].hint) in {
+        ("it is broken", "mend it"),
+        ("the program of this step ended with status 3", ""),
+    }
+    assert not (tmp_path / "after").exists()
+
+
+def test_more_than_a_few_go_in_groups(tmp_path: Path) -> None:
+    """A small machine serves people meanwhile: so many at a time, and all of them in the end."""
+    names = [f"task{number}" for number in range(2 * SIDE_BY_SIDE + 1)]
+    mark = StepProgram(beside=True)
+    tasks = tuple(RunTask(name, "api", ("true",), str(tmp_path), 30.0) for name in names)
+    with contextlib.ExitStack() as closing:
+        link = HereLink(None)
+        closing.callback(link.shell.close)
+        site = HostSite(link, str(tmp_path / "home"), site=SITE, programs={"run-task": lambda _: mark})
+        lines = list(site.carry_out(Batch(SITE, 0, tasks), site.acquire("ann@laptop", 60.0), "1"))
+    in_groups = [[*["began"] * SIDE_BY_SIDE, *["done"] * SIDE_BY_SIDE] for _ in range(2)]
+    assert [line.event for line in lines] == [*in_groups[0], *in_groups[1], "began", "done"]
+    assert sorted(line.index for line in lines if line.event == "done") == list(range(len(names)))

@@ -120,6 +120,15 @@ def test_rollback_hands_over_what_it_takes_back() -> None:
     assert rehearsal.moving() == before
 
 
+def test_rollback_starts_all_before_it_waits_for_any() -> None:
+    """Whoever was seen off comes back beside others who serve, so that the way back takes as long as the slowest."""
+    rehearsal = empty_sites("box")
+    deploy(rehearsal, "api web r1 x2\ngen worker r1")
+    deploy(rehearsal, "api web r2 x2\ngen worker r2")
+    kinds = [step.kind for step in rollback(read(rehearsal.home, rehearsal.sites)).steps]
+    assert kinds[: kinds.index("shift")] == ["start-instance"] * 3 + ["wait-ready"] * 3
+
+
 def test_rollback_of_a_new_store_waits_for_its_users() -> None:
     """What the run brought is stopped too, so its users end first."""
     rehearsal = empty_sites("box")

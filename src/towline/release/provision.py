@@ -87,18 +87,21 @@ def parts(machine: Machine, wishes: Wishes, *, remember: bool = True) -> tuple[P
     """
     ignored = " ".join(_ignored(machine, remember=remember))
     ports = " ".join(str(port) for port in _ports(machine))
+    # Apt computes on one processor: what is next to it before it is done meanwhile.
     programs = (
         Ensure("engine-settings", {"keys": " ".join(wanted(machine.engine)), "add": addition(machine.engine)}),
         Ensure("ban-settings", {"ignored": ignored, "ports": ports.replace(" ", ","), "tries": TRIES}),
         Ensure("upgrades"),
+        *_swap(machine, wishes),
+        Ensure("kernel"),
+        Ensure("journal", {"limit": JOURNAL}),
+        Ensure("clean-up"),
         Ensure("packages", {"wanted": " ".join(_packages(machine)), "wait": APT_WAIT}),
         Ensure("engine", {"api": ENGINE_API, "live": "false" if machine.engine.swarm else "true"}),
         Ensure("bans", {"ignored": ignored, "tries": TRIES}),
     )
-    upkeep = (Ensure("kernel"), Ensure("journal", {"limit": JOURNAL}), *_swap(machine, wishes), Ensure("clean-up"))
     return (
-        Part("programs and what they read", programs),
-        Part("upkeep", upkeep),
+        Part("programs, what they read, and upkeep", programs),
         Part("who deploys", (Ensure("deployer", {"user": wishes.user, "keys": "\n".join(wishes.keys)}),)),
         Part(
             "the doors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from towline.core.errors import Refused
@@ -138,9 +139,16 @@ def _reverse(run: Run, draft: Draft, known: _Known) -> None:
 
 def _batches(some: tuple[Begun, ...], known: _Known) -> dict[str, tuple[AnyStep, ...]]:
     batches: dict[str, list[AnyStep]] = {}
-    for begun in reversed(some):
-        batches.setdefault(begun.site, []).extend(_back(begun, known))
+    for goodbye, several in groupby(reversed(some), lambda one: (one.site, one.step.kind == "see-off")):
+        steps = [step for begun in several for step in _back(begun, known)]
+        site, beside = goodbye
+        batches.setdefault(site, []).extend(sorted(steps, key=_waits) if beside else steps)
     return {site: _merged(steps) for site, steps in batches.items()}
+
+
+def _waits(step: AnyStep) -> bool:
+    """Those who were seen off start beside others who serve: all of them first, then they are waited for."""
+    return step.kind == "wait-ready"
 
 
 def _back(begun: Begun, known: _Known) -> tuple[AnyStep, ...]:

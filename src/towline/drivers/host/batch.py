@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from towline.core.errors import Defect
@@ -27,6 +28,9 @@ exec setsid -w sh "$file"
 """
 """Runs what `packed` made, on its standard input, in a session of its own: it goes on when the connection is gone."""
 
+SIDE_BY_SIDE: Final = 4
+"""Steps of one kind that a host carries out at once: it serves people meanwhile, and may have one processor."""
+
 _MOST = 120_000
 """Bytes of one program of a step: Linux takes 131,072 in one argument."""
 
@@ -40,12 +44,14 @@ class StepProgram:
     line what it saw; a status other than 0 is a failure, what it printed is the evidence, and `fail SENTENCE [HINT]`
     says it better. `json_strings`, `masked` and `last_line` are at hand, and a folder `$work` that goes with the batch.
     None of them may hold a secret (they are arguments, for all to see), leave a process behind that holds on to its
-    output, or wait without a limit.
+    output, or wait without a limit. With `beside` it minds nothing of the steps of its kind directly before and after
+    it, and goes side by side with them.
     """
 
     holds: str = "false"
     before: str = ""
     apply: str = "true"
+    beside: bool = False
 
 
 def batch_program(work: Batch | Stretch, programs: Sequence[StepProgram], lease: Lease, run: str, *, home: str) -> str:
@@ -56,8 +62,9 @@ def batch_program(work: Batch | Stretch, programs: Sequence[StepProgram], lease:
     """
     stretch = as_stretch(work)
     calls = [_recorded(stretch.opening)]
-    for place, made in zip(_places(stretch, lease, run), programs, strict=True):
-        calls.append(_call(place, made))
+    steps = zip(_places(stretch, lease, run), programs, strict=True)
+    for (_, _, beside), some in groupby(steps, lambda one: _kind(*one)):
+        calls += _calls(list(some), beside=beside)
     calls.append(_recorded(stretch.closing))
     opening = f'rm -f "$0"\n{settings(lease=lease.fence, words=part("words.sh"))}eval "$words"\nopen_batch {PATIENCE}\n'
     return program(home, opening + "".join(calls), "batch.sh")
@@ -76,7 +83,22 @@ def _recorded(line: Line | None) -> str:
     return f"recorded {quote(_inside(plain))}\n"
 
 
-def _call(place: Line, made: StepProgram) -> str:
+def _kind(place: Line, made: StepProgram) -> tuple[int, str, bool]:
+    """What steps have in common that go side by side: nobody goes beside the steps of another stage."""
+    return place.stage, place.step.kind if place.step else "", made.beside
+
+
+def _calls(some: list[tuple[Line, StepProgram]], *, beside: bool) -> Iterator[str]:
+    """Steps of one kind, one after the other or `beside` each other."""
+    if not beside or len(some) == 1:
+        yield from (_call("step", *one) for one in some)
+        return
+    for first in range(0, len(some), SIDE_BY_SIDE):
+        yield from (_call("aside", *one) for one in some[first : first + SIDE_BY_SIDE])
+        yield "together\n"
+
+
+def _call(how: str, place: Line, made: StepProgram) -> str:
     plain = to_json(place)
     common = {name: plain[name] for name in ("run", "fence", "site", "stage", "index", "step")}
     pieces = (_inside(common), made.holds, made.before, made.apply)
@@ -84,7 +106,7 @@ def _call(place: Line, made: StepProgram) -> str:
         if len(piece.encode()) > _MOST:
             title = place.step.title if place.step else "a step"
             raise Defect(f"the program of `{title}` is {len(piece.encode())} bytes long, more than {_MOST}")
-    return f"step {' '.join(map(quote, pieces))}\n"
+    return f"{how} {' '.join(map(quote, pieces))}\n"
 
 
 def _places(stretch: Stretch, lease: Lease, run: str) -> Iterator[Line]:

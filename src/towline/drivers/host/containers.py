@@ -53,6 +53,7 @@ def start_instance(step: StartInstance) -> StepProgram:
         holds=f"{body}runs_as {_words(one.name, digest)}\n",
         before=f"{body}was {quote(one.name)}\n",
         apply=body + first + call,
+        beside=one.runs == "service",
     )
 
 
@@ -60,13 +61,15 @@ def wait_ready(step: WaitReady) -> StepProgram:
     """Until its own test says so."""
     body = _engine()
     return StepProgram(
-        holds=f"{body}ready_now {quote(step.name)}\n", apply=f"{body}ready {_words(step.name, _whole(step.within))}\n"
+        holds=f"{body}ready_now {quote(step.name)}\n",
+        apply=f"{body}ready {_words(step.name, _whole(step.within))}\n",
+        beside=True,
     )
 
 
 def drain(step: Drain) -> StepProgram:
     """Until nobody is connected to it."""
-    return StepProgram(apply=f"{_engine()}drained {_words(step.name, _whole(step.within))}\n")
+    return StepProgram(apply=f"{_engine()}drained {_words(step.name, _whole(step.within))}\n", beside=True)
 
 
 def stop_instance(step: StopInstance) -> StepProgram:

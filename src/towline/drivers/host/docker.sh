@@ -7,16 +7,18 @@ docker() { "$engine" -H unix:///var/run/docker.sock "$@"; }
 label() { docker inspect -f "{{index .Config.Labels \"towline.$2\"}}" "$1" 2>/dev/null; }
 state() { docker inspect -f '{{.State.Status}}' "$1" 2>/dev/null; }
 
-# id_of INSTANCE: its container, running or not; not one that is leaving, which has a name of its own by then.
-id_of() {
-  docker ps -a --no-trunc --format '{{.ID}} {{.Names}}' --filter "label=towline.home=$home" --filter "label=towline.instance=$1" |
-    awk '$2 !~ /[.]leaving[.]/ { print $1; exit }'
+# of_instance INSTANCE FORMAT: its container, running or not, as the engine shows it in that format, in one call; not one
+# that is leaving, which has a name of its own by then.
+of_instance() {
+  docker ps -a --no-trunc --format "{{.Names}} $2" --filter "label=towline.home=$home" --filter "label=towline.instance=$1" |
+    sed -n '/^[^ ]*[.]leaving[.]/!{s/^[^ ]* //p;q;}'
 }
+id_of() { of_instance "$1" '{{.ID}}'; }
 
 # was INSTANCE: what ran under that name, for the journal.
 was() {
-  id=$(id_of "$1") found=null
-  [ -z "$id" ] || found=$(docker inspect -f '{{if eq .State.Status "exited"}}null{{else}}{{index .Config.Labels "towline.is"}}{{end}}' "$id" 2>/dev/null)
+  found=$(of_instance "$1" '{{.State}} {{.Label "towline.is"}}')
+  case $found in '' | 'exited '*) found=null ;; *) found=${found#* } ;; esac
   printf '{"instance":%s}' "${found:-null}"
 }
 
@@ -25,6 +27,9 @@ make_networks() {
   wanted=$(cat)
   # shellcheck disable=SC2046  # names, split on purpose
   docker network inspect $(printf '%s\n' "$wanted" | cut -d ' ' -f 1) >/dev/null 2>&1 && return
+  # Docker would make two of one name for two that ask at once.
+  exec 7>>"$home/.networks"
+  flock -w 60 7 || fail 'the networks cannot be made: somebody else is at it' 'journalctl -u docker'
   printf '%s\n' "$wanted" | while read -r network internal; do
     docker network inspect "$network" >/dev/null 2>&1 ||
       docker network create $internal --label "towline.home=$home" "$network" >/dev/null ||
@@ -54,8 +59,7 @@ with_env() {
 
 # runs_as INSTANCE DIGEST
 runs_as() {
-  id=$(id_of "$1")
-  [ -n "$id" ] && [ "$(docker inspect -f '{{.State.Status}} {{index .Config.Labels "towline.digest"}}' "$id" 2>/dev/null)" = "running $2" ] || exit 1
+  [ "$(of_instance "$1" '{{.State}} {{.Label "towline.digest"}}')" = "running $2" ] || exit 1
   echo "it runs, as it should"
 }
 
@@ -64,8 +68,9 @@ file_at_hand() {
   stashed=$home/stash/$1
   [ -e "$stashed" ] || fail 'a file was never sent to this host' 'towline deploy'
   mkdir -p "$home/files" &&
-    if [ "$(head -c 7 "$stashed")" = base64: ]; then tail -c +8 "$stashed" | base64 -d; else cat "$stashed"; fi |
-    replace "$home/files/$1" && chmod 444 "$home/files/$1" || fail 'its files cannot be written' 'df -h'
+    if [ "$(head -c 7 "$stashed")" = base64: ]; then tail -c +8 "$stashed" | base64 -d; else cat "$stashed"; fi >"$home/files/.$$.$1" &&
+    chmod 444 "$home/files/.$$.$1" && sync "$home/files/.$$.$1" && mv -f "$home/files/.$$.$1" "$home/files/$1" ||
+    fail 'its files cannot be written' 'df -h'
 }
 files_at_hand() {
   for word; do
@@ -111,17 +116,20 @@ evidence() {
 }
 
 # is_ready: asks the container's own test at once, since the engine asks only after its interval; without a test it must
-# have lived for SETTLE seconds.
+# have lived for SETTLE seconds. Sets is, what it does, and restarts.
 is_ready() {
-  seen=$(docker inspect -f '{{.State.Status}} {{.State.StartedAt}} {{index .Config.Labels "towline.settle"}}{{"\n"}}{{index .Config.Labels "towline.test"}}.' "$id" 2>/dev/null)
-  head=${seen%%"$end_of_line"*} test=${seen#*"$end_of_line"}
-  test=${test%.} began=${head#* }
-  [ "${head%% *}" = running ] || return 1
+  seen=$(docker inspect -f '{{.State.Status}} {{.RestartCount}} {{.State.StartedAt}} {{index .Config.Labels "towline.settle"}}{{"\n"}}{{index .Config.Labels "towline.test"}}.' "$id" 2>/dev/null)
+  test=${seen#*"$end_of_line"}
+  test=${test%.}
+  read -r is restarts began settle <<EOF
+${seen%%"$end_of_line"*}
+EOF
+  [ "$is" = running ] || return 1
   if [ -n "$test" ]; then
     timeout 10 "$engine" -H unix:///var/run/docker.sock exec "$id" /bin/sh -c "$test" >"$work/test" 2>&1
   else
-    began=$(date -d "${began%% *}" +%s)
-    [ "$(($(date +%s) - began))" -gt "${head##* }" ]
+    began=$(date -d "$began" +%s)
+    [ "$(($(date +%s) - began))" -gt "$settle" ]
   fi
 }
 
@@ -148,23 +156,23 @@ way_out() {
   fi
 }
 
-# ready INSTANCE SECONDS
+# ready INSTANCE SECONDS: asked often at first, since most are quick, and less often when one takes its time.
 ready() {
-  id=$(id_of "$1") waited=0
+  id=$(id_of "$1") waited=0 pause=10
   [ -n "$id" ] || fail "$1 is not there"
   until is_ready; do
-    restarts=$(docker inspect -f '{{.RestartCount}}' "$id")
-    if [ "$(state "$id")" = exited ] || [ "${restarts:-0}" -ge 3 ]; then
+    if [ "$is" = exited ] || [ "${restarts:-0}" -ge 3 ]; then
       evidence "$id"
       fail "$1 ends as soon as it is started" "$(way_out)"
     fi
-    if [ "$waited" -ge "$(($2 * 4))" ]; then
+    if [ "$waited" -ge "$(($2 * 100))" ]; then
       evidence "$id"
       cat "$work/test" 2>/dev/null
       fail "$1 was not ready within $2 s" "$(way_out)"
     fi
-    waited=$((waited + 1))
-    sleep 0.25
+    [ "$waited" -lt 200 ] || pause=50
+    waited=$((waited + pause))
+    sleep "0.$pause"
   done
   noted_ready
 }

@@ -15,7 +15,9 @@ def see_off(step: SeeOff) -> StepProgram:
     """Start the process that ends it, and see that it has begun."""
     body = _shared()
     call = f"see_off {quote(step.name)} {_whole(step.drain)} {_whole(step.stop_within)}\n"
-    return StepProgram(before=f"{body}was {quote(step.name)}\n", apply=f"{settings(script=_script())}{body}{call}")
+    return StepProgram(
+        before=f"{body}was {quote(step.name)}\n", apply=f"{settings(script=_script())}{body}{call}", beside=True
+    )
 
 
 def await_farewell(step: AwaitFarewell) -> StepProgram:

@@ -6,22 +6,22 @@ see_off() {
   [ -n "$id" ] || { echo 'it is on its way, or gone'; return; }
   mkdir -p "$home/leaving" || fail 'there is no room for its farewell' 'df -h'
   own=$home/leaving/.$id
-  printf '%s' "$place" >"$own.place" && { settings_of "$id" "$2" "$3"; printf '%s' "$script"; } >"$own.sh" ||
+  printf '%s' "$place" >"$own.place" && { settings_of "$1" "$2" "$3"; printf '%s' "$script"; } >"$own.sh" ||
     fail 'there is no room for its farewell' 'df -h'
   rm -f "$own.why" "$own.left"
   launch "$own.sh" "$1" "$(($2 + $3 + 300))" || fail "the farewell of $1 cannot be started" 'systemctl status'
   tries=0
   until [ -e "$own.left" ]; do
     [ ! -s "$own.why" ] || fail "$1 cannot leave: $(last_line <"$own.why")" 'journalctl -u docker'
-    [ "$tries" -lt 600 ] || fail "the farewell of $1 does not begin" 'systemctl status'
+    [ "$tries" -lt 1500 ] || fail "the farewell of $1 does not begin" 'systemctl status'
     tries=$((tries + 1))
-    sleep 0.05
+    sleep 0.02
   done
   rm -f "$own.left"
   echo "it ends by itself, at $(date -u -d "@$(($(date +%s) + $2 + $3))" +%H:%M) UTC at the latest"
 }
 settings_of() {
-  printf "home='%s' id=%s drain=%s within=%s\n" "$home" "$1" "$2" "$3"
+  printf "home='%s' id=%s instance='%s' drain=%s within=%s\n" "$home" "$id" "$1" "$2" "$3"
 }
 
 # launch FILE INSTANCE SECONDS: as a unit, where units are, since those outlive the session that began them.
@@ -40,13 +40,11 @@ leave() {
   place=$(cat "$own.place") || exit 74
   trap 'rm -rf "$work"; rm -f "$mark" "$own.place" "$own.sh"' EXIT
   until=$(($(date +%s) + drain + within))
-  instance=$(label "$id" instance)
   printf '%s %s %s\n' "$$" "$(born "$$")" "$until" >"$mark.new" && mv -f "$mark.new" "$mark" || exit 74
-  name=$(docker inspect -f '{{.Name}}' "$id") && name=${name#/}
   # What leaves does not come back after a reboot, and its name is free for another. A container that waits for its
   # next start cannot be renamed, and has nothing to finish: its engine is told not to start it again.
   tries=0
-  until { [ "$(state "$id")" != restarting ] || docker stop -t 1 "$id"; } && { docker update --restart=no "$id" && docker rename "$id" "$name.leaving.$(printf '%.12s' "$id")"; } >"$work/why" 2>&1; do
+  until is_renamed >"$work/why" 2>&1; do
     [ "$tries" -lt 20 ] || { cp "$work/why" "$own.why"; sleep 20; exit 1; }
     tries=$((tries + 1))
     sleep 0.25
@@ -58,6 +56,14 @@ leave() {
   rm -f "$home/ready/$id"
   clear_older
   tell_end
+}
+
+is_renamed() {
+  seen=$(docker inspect -f '{{.State.Status}} {{.Name}}' "$id") || return 1
+  name=${seen#* /}
+  [ "${seen%% *}" != restarting ] || docker stop -t 1 "$id" || return 1
+  docker update --restart=no "$id" || return 1
+  case $name in *.leaving.*) ;; *) docker rename "$id" "$name.leaving.$(printf '%.12s' "$id")" ;; esac
 }
 
 # drained_of SECONDS: sets open, the connections that are left. The engine is asked once, and the kernel all the time.

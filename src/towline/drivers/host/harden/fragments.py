@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from towline.drivers.host.batch import StepProgram
 from towline.drivers.host.programs import quote
 
 if TYPE_CHECKING:
     from towline.steps.ensure import Ensure, Item
+
+_BESIDE: Final[frozenset[Item]] = frozenset({"kernel", "journal", "clean-up", "packages"})
+"""What may be done side by side: none of them minds the others."""
 
 _SECTION = re.compile(r"^#: (shared|holds|apply|proof)$", re.MULTILINE)
 _COMMENT = re.compile(r"\A(# .*\n)+")
@@ -50,7 +53,7 @@ def program_of(step: Ensure) -> StepProgram:
     """
     parts = fragments(step.item)
     act = f"{_opening(step)}{parts.shared}{parts.apply}{parts.proof}"
-    return StepProgram(holds=question(step), apply=act)
+    return StepProgram(holds=question(step), apply=act, beside=step.item in _BESIDE)
 
 
 def _opening(step: Ensure) -> str:

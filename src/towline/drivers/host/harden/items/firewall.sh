@@ -72,6 +72,8 @@ second_lock_in_force() {
 #: holds
 has ufw || no 'ufw is not installed'
 systemctl is-enabled --quiet ufw || no 'ufw.service does not start with the machine'
+# Each `ufw` is a Python that starts, so what its file tells is not asked of it.
+grep -qx 'ENABLED=yes' /etc/ufw/ufw.conf || no 'ufw is not active'
 status=$(ufw status verbose)
 printf '%s\n' "$status" | grep -qx 'Status: active' || no 'ufw is not active'
 printf '%s\n' "$status" | grep -qE '^Default: (deny|reject) \(incoming\)' || no 'ufw lets in what no rule forbids'
@@ -118,7 +120,8 @@ if [ "$IPV6" = yes ]; then
 fi
 sed -i 's/^DEFAULT_FORWARD_POLICY="ACCEPT"/DEFAULT_FORWARD_POLICY="DROP"/' /etc/default/ufw
 grep -qE '^DEFAULT_INPUT_POLICY="(DROP|REJECT)"' /etc/default/ufw || ufw default deny incoming >/dev/null
-added=$(ufw show added)
+added=
+if grep -q '^### tuple' /etc/ufw/user.rules /etc/ufw/user6.rules; then added=$(ufw show added); fi
 # What lets the operator in comes first.
 rules | while IFS= read -r rule; do
     # shellcheck disable=SC2086  # words
@@ -128,6 +131,5 @@ limits "$added" | while IFS= read -r rule; do
     # shellcheck disable=SC2086  # words
     ufw --force delete ${rule#ufw } >/dev/null
 done
-# Each `ufw` is a Python that starts, so what its file tells is not asked of it.
 if grep -qx 'ENABLED=yes' /etc/ufw/ufw.conf; then ufw reload >/dev/null; else ufw --force enable >/dev/null; fi
 systemctl --quiet enable ufw
