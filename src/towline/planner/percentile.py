@@ -49,11 +49,25 @@ def percentile_of_sum(parts: Sequence[Points], part: float) -> float:
     known = _places(moving[0])
     for one in moving[1:]:
         known = sorted(a + b for a, b in product(_drawn_together(known), _places(one)))
-    return fixed + known[min(len(known) - 1, int(part * len(known)))]
+    return fixed + _at(known, part)
+
+
+def _at(sums: list[float], part: float) -> float:
+    """The sum at this part of them: the mean of one place's width around it, as sums may lie in steps of that width."""
+    middle, half = int(part * len(sums)), max(1, len(sums) // _STEPS // 2)
+    near = sums[max(0, middle - half) : middle + half]
+    return sum(near) / len(near)
 
 
 def _places(points: Points) -> list[float]:
     return [quantile(points, (step + 0.5) / _STEPS) for step in range(_STEPS)]
+
+
+def _between(places: list[float], part: float) -> float:
+    """On the line between the two places around it: each stands for the middle of its own hundredth."""
+    at = min(max(part * len(places) - 0.5, 0.0), len(places) - 1.0)
+    below = min(int(at), len(places) - 2)
+    return places[below] + (places[below + 1] - places[below]) * (at - below)
 
 
 def _drawn_together(sums: list[float]) -> list[float]:
