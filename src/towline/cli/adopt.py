@@ -34,7 +34,7 @@ def adopt(  # noqa: PLR0913 - a command has the options that it has
     leave: Leave = None,
     settings: Settings = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done; exit status 10.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; nor does --json.")] = False,
     project: Project = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -43,10 +43,10 @@ def adopt(  # noqa: PLR0913 - a command has the options that it has
     Its containers are stopped and kept, its data is copied: `towline rollback` brings all of it back.
     """
     from towline.ops import adopt as story
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
     from towline.ops.verify_hosts import verify_hosts
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     today = datetime.now(UTC).date().isoformat()
     hosts = open_hosts(project, target, today, screen.listener, told_in(settings or []))
     adopting = story.prepare_adoption(hosts, source, frozenset(leave or ()))

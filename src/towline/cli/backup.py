@@ -41,9 +41,9 @@ def backup(
     One that was asked for stays until somebody deletes it; of those taken before releases the newest are kept.
     """
     from towline.ops import backups as story
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     hosts = open_hosts(project, target, "", screen.listener)
     if not listed:
         story.carry_out(hosts, story.plan_backup(hosts, story.look(hosts)), screen.listener)
@@ -65,12 +65,12 @@ def restore(
     database of before is kept beside it, under the name that the plan tells.
     """
     from towline.ops import backups as story
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     hosts = open_hosts(project, target, "", screen.listener)
     plan = story.plan_restore(hosts, story.look(hosts), name)
-    _agree(screen, plan, named)
+    _agree(screen, plan, name, named)
     outcome = story.carry_out(hosts, plan, screen.listener)
     screen.quiet()
     if as_json:
@@ -79,13 +79,13 @@ def restore(
         screen.answer.print(f"backup {escape(name)} is in place ({outcome.seconds:.1f} s)")
 
 
-def _agree(screen: Screen, plan: Plan, named: str | None) -> None:
+def _agree(screen: Screen, plan: Plan, name: str, named: str | None) -> None:
     """Raises Refused unless the target's name is typed."""
     from towline.steps.show import plan_lines
 
     for line in plan_lines(plan):
         screen.talk.print(escape(line))
-    command = f"towline restore {plan.target} ... --name {plan.target}"
+    command = f"towline restore {plan.target} {name} --name {plan.target}"
     if named is None and not sys.stdin.isatty():
         raise Refused("nobody is there to type the name of the target", hint=command)
     typed = named if named is not None else typer.prompt(f"Type `{plan.target}` to do it", err=True)

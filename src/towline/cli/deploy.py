@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from towline.ops.report import Verdict
     from towline.steps.model import Plan
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; nor does --json.")]
 Allow = Annotated[
     list[str] | None,
     typer.Option(
@@ -52,14 +52,16 @@ def deploy(  # noqa: PLR0913 - a command has the options that it has
 
     The plan is shown and asked about. A step that fails takes everything back. Run again it changes nothing.
     """
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
+
+    screen = Screen(as_json, target)
+    today = datetime.now(UTC).date().isoformat()
+    hosts = open_hosts(project, target, today, screen.listener, told_in(settings or []), renew=renew)
+    # The hosts are on their way now: what else is needed is loaded meanwhile.
     from towline.ops.migrations import allowing
     from towline.ops.preflight import refuse
     from towline.ops.preflight_hosts import looked_over
 
-    screen = Screen(as_json)
-    today = datetime.now(UTC).date().isoformat()
-    hosts = open_hosts(project, target, today, screen.listener, told_in(settings or []), renew=renew)
     hosts = allowing(hosts, allow or [])
     prepared, found = looked_over(hosts)
     if prepared is None:

@@ -14,9 +14,10 @@ from rich.markup import escape
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Services, Target
 from towline.cli.show import Screen
 from towline.core.errors import UsageError
-from towline.core.units import show_bytes, show_seconds
+from towline.core.process import as_a_shell_has_it
+from towline.core.units import many, show_bytes, show_seconds
 from towline.ops import inspect
-from towline.ops.hosts import open_target
+from towline.ops.opening import open_target
 from towline.ops.workspace import Workspace, survey
 from towline.spec.codes import TO_RUN_HERE
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towline.core.errors import Finding
-    from towline.ops.hosts import Hosts
     from towline.ops.workspace import Survey
 
 
@@ -39,7 +39,7 @@ def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = Fa
     """Read compose.yaml and towline.yaml and list at once all that is wrong with them, and with this machine."""
     from towline.ops.preflight import report
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     seen = survey(project, target, screen.listener)
     found = report(seen)
     if _is_on_hosts(seen):
@@ -51,7 +51,7 @@ def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = Fa
         screen.json({"ok": not errors, "findings": [one.as_json() for one in found]})
     else:
         screen.findings(found)
-        count = f"{len(errors)} mistakes, {len(found) - len(errors)} warnings"
+        count = f"{many(len(errors), 'mistake')}, {many(len(found) - len(errors), 'warning')}"
         screen.answer.print(f"{escape(_subject(seen, target))}; {count}")
     if errors:
         raise typer.Exit(2)
@@ -65,7 +65,7 @@ def _is_on_hosts(seen: Survey) -> bool:
 
 def _with_hosts(found: tuple[Finding, ...], project: Path, target: str, screen: Screen) -> tuple[Finding, ...]:
     """What was found in the files, and when that is no mistake, on the hosts as well."""
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
     from towline.ops.preflight_hosts import looked_over
 
     if any(one.level == "error" for one in found):
@@ -78,7 +78,8 @@ def _subject(seen: Survey, target: str) -> str:
     view = seen.reading.view
     if view is None:
         return f"{seen.project.name} on {target}"
-    return f"{view.app.name} on {target}: {len(view.app.services)} services, {len(view.app.stores)} stores"
+    services, stores = many(len(view.app.services), "service"), many(len(view.app.stores), "store")
+    return f"{view.app.name} on {target}: {services}, {stores}"
 
 
 def status(
@@ -88,7 +89,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """What runs, how it is, and how much memory it takes."""
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     workspace = open_target(project, target, screen.listener)
     found = inspect.status(workspace, tuple(names or ()))
     urls = workspace.public_urls()
@@ -131,7 +132,7 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """What the processes printed, with the name of each before its lines. With --json one object a line."""
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     workspace = open_target(project, target, screen.listener)
     found = inspect.logs(workspace, tuple(names or ()), lines, follow=follow)
     stream_logs(screen, found, several=len(workspace.onlookers) > 1)
@@ -142,7 +143,7 @@ def verify(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = F
     from towline.ops.verify import verify as look
     from towline.ops.verify_hosts import verify_hosts
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     workspace = open_target(project, target, screen.listener)
     verdict = look(workspace) if isinstance(workspace, Workspace) else verify_hosts(workspace, whole=True)
     screen.verdict(verdict)
@@ -164,7 +165,9 @@ def execute(
     """
     workspace = open_target(project, target, Screen(as_json).listener)
     if not isinstance(workspace, Workspace):
-        raise typer.Exit(_inside(workspace, service, command, as_json=as_json))
+        from towline.cli.enter import entered
+
+        raise typer.Exit(entered(workspace, service, command, as_json=as_json))
     environment = {name: value.reveal() for name, value in inspect.environment_of(workspace, service).items()}
     folder = workspace.app.service(service).folder
     _refuse_missing(command[0], folder, environment.get("PATH", os.defpath))
@@ -172,21 +175,9 @@ def execute(
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         output = inspect.clean(workspace, done.stdout), inspect.clean(workspace, done.stderr)
         Screen(as_json).json({"status": done.returncode, "stdout": output[0], "stderr": output[1]})
-        raise typer.Exit(done.returncode)
+        raise typer.Exit(as_a_shell_has_it(done.returncode))
     os.chdir(folder)
     os.execvpe(command[0], command, environment)  # noqa: S606 - the user's own command, as typed
-
-
-def _inside(hosts: Hosts, service: str, command: list[str], *, as_json: bool) -> int:
-    from towline.ops.enter import chosen, enter, enter_quietly
-
-    copy = chosen(hosts, service)
-    if not as_json:
-        return enter(hosts, copy, command, terminal=sys.stdin.isatty() and sys.stdout.isatty())
-    done = enter_quietly(hosts, copy, command)
-    told = {"site": copy.site, "instance": copy.name}
-    Screen(as_json).json({"status": done.status, "stdout": done.stdout, "stderr": done.stderr, **told})
-    return done.status
 
 
 def _refuse_missing(program: str, folder: Path, path: str) -> None:
@@ -199,7 +190,7 @@ def _refuse_missing(program: str, folder: Path, path: str) -> None:
 
 def history(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Every release and what became of it."""
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     runs = inspect.history(open_target(project, target, screen.listener))
     if as_json:
         told = (

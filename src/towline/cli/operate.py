@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from towline.ops.hosts import Hosts
 
 On = Annotated[str, typer.Argument(help="A target of towline.yaml whose sites are hosts.", show_default=False)]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; nor does --json.")]
 Counts = Annotated[
     list[str], typer.Argument(metavar="SERVICE=NUMBER", help="How many copies shall run.", show_default=False)
 ]
@@ -149,9 +149,9 @@ def _refuse_other_name(hosts: Hosts, doomed: Doomed, name: str | None) -> None:
 
 
 def _opened(project: Path, target: str, *, as_json: bool) -> tuple[Screen, Hosts]:
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     return screen, open_hosts(project, target, "", screen.listener)
 
 

@@ -9,8 +9,7 @@ from rich.markup import escape
 
 from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
 from towline.cli.show import Screen
-from towline.ops.hosts import open_target
-from towline.ops.workspace import Workspace, owner
+from towline.ops.opening import open_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,18 +26,21 @@ def add_to(app: typer.Typer) -> None:
 
 def resume(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Go on with a run that broke off: each step is asked first whether it is done already."""
+    screen = Screen(as_json, target)
+    workspace = open_target(project, target, screen.listener)
     from towline.ops import recover
 
-    screen = Screen(as_json)
-    _say(screen, recover.resume(open_target(project, target, screen.listener), screen.listener))
+    _say(screen, recover.resume(workspace, screen.listener))
 
 
 def rollback(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Go back to the release before, and take back a run that failed or broke off. Data is never taken back."""
-    from towline.ops import recover
-
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     workspace = open_target(project, target, screen.listener)
+    # A host is on its way now: what else is needed is loaded meanwhile.
+    from towline.ops import recover
+    from towline.ops.workspace import Workspace
+
     for note in recover.what_rollback_would_do(workspace).notes:
         screen.talk.print(f"note: {escape(note)}")
     if isinstance(workspace, Workspace):
@@ -52,6 +54,7 @@ def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path) -> None:
     from towline.ops import recover
     from towline.ops.occasion import occasion_of
     from towline.ops.told import told
+    from towline.ops.workspace import owner
 
     done: list[Outcome] = []
 

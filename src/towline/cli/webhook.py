@@ -43,7 +43,7 @@ def key(target: On, project: Project = HERE, as_json: AsJson = False) -> None:
     """Print the secret that signs calls, made now when there is none: for the secrets of your CI."""
     from towline.ops.webhook import made_secret
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target)
     secret = made_secret(_opened(project, target, screen)).reveal()
     if as_json:
         screen.json({"target": target, "secret": secret})
@@ -62,20 +62,20 @@ def serve(target: On, listen: Listen = "127.0.0.1:8710", project: Project = HERE
     from towline.ops.webhook_seen import Seen
     from towline.ops.webhook_server import Desk, Receiver
 
-    screen, address = Screen(), _address(listen)
-    hosts = _opened(project, target, screen)
-    allowed = repositories(hosts)
+    screen, address = Screen(target=target), _address(listen)
+    # It may run for months: a connection that nobody ends would stay as long.
+    with contextlib.closing(_opened(project, target, screen)) as hosts:
+        allowed, secret = repositories(hosts), secret_of(hosts)
     home = project.resolve() / ".towline" / target
     home.mkdir(parents=True, exist_ok=True)
-    desk = Desk(secret_of(hosts), Seen(home / "webhook-seen.json"), lambda call: against(allowed, call))
+    desk = Desk(secret, Seen(home / "webhook-seen.json"), lambda call: against(allowed, call))
     try:
         receiver = Receiver(address, desk)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"{listen} cannot be listened at: {reason}", hint="--listen 127.0.0.1:0") from error
     with receiver, _ending(desk), _serving(receiver):
-        where, port = receiver.server_address[:2]
-        _tell(screen, {"listening": f"http://{where!s}:{port}/deploy"}, as_json=as_json)
+        _tell(screen, {"listening": f"http://{_shown(receiver)}/deploy"}, as_json=as_json)
         while (call := desk.next()) is not None:
             try:
                 _tell(screen, _deployed(project, target, call, screen), as_json=as_json)
@@ -92,8 +92,8 @@ def _deployed(project: Path, target: str, call: Call, screen: Screen) -> dict[st
         f"{escape(call.trigger)}: {escape(', '.join(f'{name} = {one}' for name, one in call.images.items()))}"
     )
     try:
-        hosts = _opened(project, target, screen)
-        verdict = deploy_call(hosts, project.resolve(), call, (screen.listener, screen.findings))
+        with contextlib.closing(_opened(project, target, screen)) as hosts:
+            verdict = deploy_call(hosts, project.resolve(), call, (screen.listener, screen.findings))
     except TowlineError as error:
         screen.error(error)
         return {**told, "ok": False, "verdict": error.sentence}
@@ -112,7 +112,7 @@ def _tell(screen: Screen, plain: dict[str, object], *, as_json: bool) -> None:
 
 
 def _opened(project: Path, target: str, screen: Screen) -> Hosts:
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
 
     return open_hosts(project, target, datetime.now(UTC).date().isoformat(), screen.listener)
 
@@ -122,6 +122,11 @@ def _address(listen: str) -> tuple[str, int]:
     if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
         raise UsageError(f"`{listen}` is no ADDRESS:PORT", hint="--listen 127.0.0.1:8710")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _shown(receiver: Receiver) -> str:
+    where, port = str(receiver.server_address[0]), receiver.server_address[1]
+    return f"[{where}]:{port}" if ":" in where else f"{where}:{port}"
 
 
 @contextlib.contextmanager

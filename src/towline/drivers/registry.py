@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 from towline.core.errors import UsageError
@@ -9,10 +10,11 @@ from towline.steps.driver import Driver, Insider, Onlooker
 from towline.steps.remote import Remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from towline.core.events import Listener
+    from towline.drivers.host.ssh import Connection
     from towline.spec.model import Site
     from towline.steps.machine import BareMachine
 
@@ -65,15 +67,9 @@ def wake(home: Path, environ: Mapping[str, str]) -> None:
         Supervisor(place, environ).ensure()
 
 
-def host_of(
-    site: Site, app: str, target: str, project: Path, listener: Listener, *, linked: bool = False
-) -> RemoteSite:
-    """The driver of a machine over SSH; `linked`: it needs a key for a private link.
-
-    Raises UsageError when the site does not say where it is.
-    """
+def connection_of(site: Site, project: Path, listener: Listener) -> Connection:
+    """The connection to a machine, not begun yet. Raises UsageError when the site does not say where it is."""
     from towline.drivers.host.address import Address
-    from towline.drivers.host.remote import RemoteHost
     from towline.drivers.host.ssh import Connection
 
     where = site.options.get("ssh")
@@ -83,8 +79,25 @@ def host_of(
         )
     config = site.options.get("ssh_config")
     options = ("-F", str(project / config)) if config else ()
-    link = Connection(Address.parse(where), listener, options=options)
-    return RemoteHost(link, HOST_HOME.format(app=app, target=target), site=site.name, linked=linked)
+    return Connection(Address.parse(where), listener, options=options)
+
+
+def begun(sites: Iterable[Site], project: Path, listener: Listener) -> dict[str, Connection]:
+    """Connections to machines, begun, by site; where somebody made a mistake in an address there is none."""
+    links = {}
+    for site in sites:
+        with contextlib.suppress(UsageError):
+            links[site.name] = connection_of(site, project, listener)
+    for link in links.values():
+        link.begin()
+    return links
+
+
+def host_of(site: Site, link: Connection, app: str, target: str, *, linked: bool = False) -> RemoteSite:
+    """The driver of a machine over a connection; `linked`: it needs a key for a private link."""
+    from towline.drivers.host.folders import FolderHost
+
+    return FolderHost(link, HOST_HOME.format(app=app, target=target), site=site.name, linked=linked)
 
 
 def address_of(where: str) -> str:

@@ -16,23 +16,24 @@ from towline.artifacts.model import Bundle
 from towline.core.errors import Finding, Findings, UsageError, Where
 from towline.core.events import ignore
 from towline.core.secret import Secret, generate
+from towline.ops.folders import folders_of
 from towline.ops.image_builds import Builder
 from towline.ops.images import Images
 from towline.ops.links import site_links, told_values
 from towline.ops.render import material_of
-from towline.ops.secrets import vault_of
-from towline.ops.workspace import open_host, open_workspace, ssh_host_of
+from towline.ops.workspace import public_host_of
 from towline.release.names import refuse_taken
-from towline.spec.read import PAGE, read_page, target_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from towline.artifacts.folders import Travelling
     from towline.artifacts.rendered import Material
     from towline.core.events import Listener
+    from towline.ops.opening import Reach
     from towline.ops.secrets import Vault
-    from towline.ops.workspace import LiveSite, RemoteSite, Workspace
+    from towline.ops.workspace import LiveSite, RemoteSite
     from towline.spec.model import App, Site, Target
     from towline.steps.driver import Driver
     from towline.steps.model import Facts, Plan
@@ -125,6 +126,7 @@ class Hosts:
                 running={one.name: one.state for one in seen[site.name].instances},
                 named=values.get(HOST.name) != self._by_default()[HOST.name],
                 link=links.get(site.name),
+                folders=self._folders,
             )
             for site in self.target.sites
         }
@@ -139,6 +141,18 @@ class Hosts:
         """Send the hosts what they lack of the images of a plan. Raises StepFailed, SiteUnreachable."""
         self._supply.deliver(plan)
 
+    def close(self) -> None:
+        """Let go of every connection, and of the images that were saved for this run."""
+        for site in self.live.values():
+            site.close()
+        if "_supply" in vars(self):
+            self._supply.builder.close()
+
+    @cached_property
+    def _folders(self) -> dict[str, Travelling]:
+        """The folders of the project that services mount; read once for a run."""
+        return folders_of(self.material)
+
     @cached_property
     def _supply(self) -> Images:
         """What brings images; one for a run, since it knows what was built."""
@@ -146,7 +160,7 @@ class Hosts:
 
     def _by_default(self) -> dict[str, Secret]:
         """The address of the first host is the name of the app, while nobody gives it one."""
-        return {HOST.name: Secret(ssh_host_of(self.target.sites[0]))}
+        return {HOST.name: Secret(public_host_of(self.target.sites[0]))}
 
     def _missing(self, known: Mapping[str, Secret]) -> Iterator[Finding]:
         where = Where(str(self.vault.place.file))
@@ -167,39 +181,18 @@ class Hosts:
         return sorted(found - self.images.keys())
 
 
-def open_hosts(
-    project: Path,
-    target: str,
-    today: str,
-    listener: Listener,
-    told: Mapping[str, str] | None = None,
-    *,
-    renew: bool = False,
-) -> Hosts:
-    """A target on hosts, opened; no connection is made yet.
+def reached(project: Path, target: str, reach: Reach) -> tuple[Material, dict[str, RemoteSite]]:
+    """What the files say of a target on hosts, and the drivers of its sites, one connection a host.
 
     Raises Findings with all that is wrong with the files, UsageError for a target with a site of another kind.
     """
     material = material_of(project, target, project / "deploy" / target)
     others = [one for one in material.target.sites if one.kind != "host"]
     if others:
-        raise UsageError(_no_host(target, others[0]), hint=f"towline plan {target}")
-    app = material.app.name
+        hint = "towline up" if others[0].kind == "local" else f"towline plan {target}"
+        raise UsageError(_no_host(target, others[0]), hint=hint)
     linked = linked_sites(material)
-    live = {
-        one.name: open_host(one, app, target, project.resolve(), listener, linked=one.name in linked)
-        for one in material.target.sites  # one connection a host
-    }
-    return Hosts(material, vault_of(project, material, today), live, told or {}, listener=listener, renew=renew)
-
-
-def open_target(project: Path, target: str, listener: Listener) -> Workspace | Hosts:
-    """Any target to which this version can deploy, opened. Raises as `open_hosts` and `open_workspace`."""
-    page = read_page(project / PAGE)
-    known = target_alone(page, target)
-    if known is not None and known.sites and all(one.kind == "host" for one in known.sites):
-        return open_hosts(project, target, "", listener)
-    return open_workspace(project, target, listener)
+    return material, {one.name: reach(one, material.app.name, one.name in linked) for one in material.target.sites}
 
 
 def _no_host(target: str, site: Site) -> str:

@@ -108,7 +108,7 @@ def _steps(seen: Survey, target: Target, papers: Papers) -> _Steps:
     if away:
         named = ", ".join(f"`{one.name}` ({one.kind})" for one in away)
         return _Steps(None, unknown, f"no steps: this version of Towline carries nothing out at {named}")
-    from towline.ops.hosts import open_hosts
+    from towline.ops.opening import open_hosts
     from towline.ops.preflight_hosts import looked_over
 
     try:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from towline.core.errors import Findings, TowlineError
 from towline.core.secret import redact
 from towline.ops import hooks
-from towline.ops.notify import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +24,13 @@ if TYPE_CHECKING:
 
     Say = tuple[Listener, Callable[[tuple[Finding, ...]], None]]
     """Where hooks talk, and where warnings go."""
+
+
+CODES: dict[str, tuple[str, str]] = {
+    "hook-failed": ("error", "The hook `after` failed: what was deployed stays. Of the hook `failed` it is a warning."),
+    "not-notified": ("warning", "Somebody could not be told how it went."),
+}
+"""What is found around a deploy, with its level and its meaning; printed as part of the reference."""
 
 
 def told(hosts: Hosts, project: Path, occasion: Occasion, work: Work, say: Say) -> bool:
@@ -46,7 +52,10 @@ def told(hosts: Hosts, project: Path, occasion: Occasion, work: Work, say: Say) 
 
 def _afterwards(hosts: Hosts, project: Path, occasion: Occasion, say: Say) -> bool:
     listener, warn = say
-    warn(notify(hosts.app.notices, _values(hosts), occasion))
+    if hosts.app.notices:
+        from towline.ops.notify import notify
+
+        warn(notify(hosts.app.notices, _values(hosts), occasion))
     wrong = hooks.after(hosts.app.hooks, project, occasion, listener)
     warn((wrong,) if wrong is not None else ())
     return wrong is None or not occasion.ok

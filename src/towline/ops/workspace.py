@@ -15,7 +15,7 @@ from towline.artifacts.services import Sources
 from towline.artifacts.source import source_digest
 from towline.core.errors import UsageError
 from towline.core.events import Listener, ignore
-from towline.drivers.registry import address_of, bare_machine_of, driver_of, host_of, port_of
+from towline.drivers.registry import address_of, bare_machine_of, driver_of, port_of
 from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
@@ -222,13 +222,6 @@ def open_standing(project: Path, target: str) -> Standing:
     return Standing(str(last["app"]), target, site)
 
 
-def open_host(
-    site: Site, app: str, target: str, project: Path, listener: Listener, *, linked: bool = False
-) -> RemoteSite:
-    """The driver of a machine; it connects when it is asked. Raises UsageError when nobody says where it is."""
-    return host_of(site, app, target, project, listener, linked=linked)
-
-
 def outside_of(site: Site) -> str:
     """Where a host is asked from outside: the address that its site gives, else the host that ssh goes to."""
     return site.options.get("address") or ssh_host_of(site)
@@ -242,6 +235,12 @@ def ssh_port_of(site: Site) -> int | None:
 def ssh_host_of(site: Site) -> str:
     """The host that ssh goes to."""
     return address_of(site.options["ssh"])
+
+
+def public_host_of(site: Site) -> str:
+    """How the host that ssh goes to stands in the addresses of a site that nobody gave a name."""
+    host = ssh_host_of(site)
+    return f"[{host}]" if ":" in host else host
 
 
 def open_bare_machine(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:

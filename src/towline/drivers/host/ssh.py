@@ -45,6 +45,7 @@ class Connection:
         self._changing = threading.RLock()
         self._calling = threading.Lock()
         self._master: Master | None = None
+        self._begun: Master | None = None
         self._calls: Shell | None = None
         self._idle: list[Shell] = []
         self._opened = 0
@@ -56,6 +57,12 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def begin(self) -> None:
+        """Begin to connect, while the caller has other things to do; the first call waits for it, and tells errors."""
+        with self._changing:
+            if self._master is None and self._begun is None:
+                self._begun = Master(self._address, self._options)
 
     def run(self, program: str, *, within: float, data: bytes = b"") -> Answer:
         """Run a shell program there, at most `within` seconds, with `data` as its input; any status is an answer.
@@ -118,8 +125,9 @@ class Connection:
         """End it; nothing of it is left here."""
         with self._changing:
             shells = [*self._idle, *([self._calls] if self._calls else [])]
-            master, self._master, self._calls, self._idle = self._master, None, None, []
-        if master is not None:
+            masters = [one for one in (self._master, self._begun) if one is not None]
+            self._master, self._begun, self._calls, self._idle = None, None, None, []
+        for master in masters:
             master.close()
         for shell in shells:
             shell.close()
@@ -135,7 +143,7 @@ class Connection:
     def _open(self) -> None:
         if self._opened:
             self._listener(Noted(f"connecting to {self._address} again"))
-        master = Master(self._address, self._options)
+        master, self._begun = self._begun or Master(self._address, self._options), None
         try:
             ready = master.ready(OPENED_WITHIN)
         except BaseException:
