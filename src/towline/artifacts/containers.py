@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from towline.steps.container import Test
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -43,18 +45,8 @@ def settings_in(*texts: Text) -> tuple[Setting, ...]:
     return tuple(dict.fromkeys(part for text in texts for part in text if isinstance(part, Setting)))
 
 
-@dataclass(frozen=True)
-class HealthTest:
-    """A command inside the container that ends with 0 when it is ready; spans in seconds.
-
-    `argv` is empty where there is none, not even the image's own.
-    """
-
-    argv: tuple[str, ...]
-    interval: float = 10.0
-    timeout: float = 5.0
-    start_within: float = 60.0
-    retries: int = 3
+HealthTest = Test
+"""What is asked inside the container: the same in a text as over an engine's API."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,7 @@ class HostContainer:
     `command` and `entrypoint` are None where the image's own holds. All capabilities are dropped but `capabilities`.
     `tmpfs` are folders in memory that may be written to where `read_only` says that the rest may not. `role`: `once` is
     run to its end, and starts by itself only where `profile` is None. `namespace` is the container whose network it
-    shares instead of having its own. `why` is what a reader is told of it.
+    shares instead of having its own; `hosts` are further names, each with its address. `why` is what a reader is told.
     """
 
     name: str
@@ -108,6 +100,7 @@ class HostContainer:
     init: bool = False
     networks: tuple[str, ...] = ()
     namespace: str | None = None
+    hosts: tuple[tuple[str, str], ...] = ()
     attached: tuple[Attached, ...] = ()
     published: tuple[Published, ...] = ()
     memory: Text = ()
@@ -115,6 +108,7 @@ class HostContainer:
     cpu_shares: int | None = None
     pids: int = 512
     shared_memory: int | None = None
+    ulimits: tuple[str, ...] = ()
     oom_score: int = 0
     stop_signal: str | None = None
     stop_within: float = 10.0

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from towline.artifacts import host_door, host_front, links, machine_door
+from towline.artifacts import host_door, host_front, links, machine_door, static_files
 from towline.artifacts.containers import HealthTest, text_of
 from towline.artifacts.copies import copy_name, copy_numbers
 from towline.artifacts.environment import as_contents
 from towline.artifacts.front_door import container_port
-from towline.artifacts.host_files import files_of
-from towline.artifacts.host_layout import DOOR, layout
+from towline.artifacts.host_files import encoded, files_of
+from towline.artifacts.host_layout import DOOR, DOOR_IMAGE, layout
 from towline.artifacts.host_services import DATA_RIGHTS
 from towline.artifacts.host_stores import setup_of, volume_of
 from towline.artifacts.migrations import migration_of
 from towline.artifacts.model import SEEDED, ServiceArtifact, SiteBundle, StoreArtifact
 from towline.core.secret import Secret
 from towline.core.units import byte_count
-from towline.steps.container import Container, Mount, Network, Test
+from towline.steps.container import Container, Mount, Network
 from towline.steps.kinds import InitStore, Instance, PrepareStore, Probe, RunTask
 from towline.steps.model import digest_of
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from towline.artifacts.containers import HostContainer, HostLayout, Text
+    from towline.artifacts.folders import Travelling
     from towline.artifacts.links import SiteLink
     from towline.artifacts.rendered import Material
     from towline.spec.model import Service, Site, Store
@@ -44,7 +45,7 @@ class Making:
     `images`: the image of each service that is built; `exact`: what other names mean on that host, by container.
     `values`: every setting by its name. `running`: the copies that are there, by name, with their states: a ready one
     keeps its number. `named`: the host was given its name by a person. `link`: its part of the private link with other
-    hosts.
+    hosts. `folders` are those of the project that services mount, by path here.
     """
 
     material: Material
@@ -57,11 +58,12 @@ class Making:
     exact: Mapping[str, str] = field(default_factory=dict)
     named: bool = False
     link: SiteLink | None = None
+    folders: Mapping[str, Travelling] = field(default_factory=dict)
 
     @cached_property
     def layout(self) -> HostLayout:
         """Everything that runs there."""
-        return layout(self.material, self.site)
+        return static_files.given_out(layout(self.material, self.site), self.material, (DOOR_IMAGE,))
 
     def through_door(self, service: Service) -> bool:
         """Whether its requests come through the front door; a host that browsers never reach has none."""
@@ -91,9 +93,8 @@ def site_bundle(making: Making) -> SiteBundle:
         for store in app.stores
         if found.get(store.name) and found[store.name].role == "store"
     )
-    services = tuple(
-        _service(making, service, found[service.name]) for service in making.material.placement.services_on(making.site)
-    )
+    on_site = making.material.placement.services_on(making.site)
+    services = tuple(_service(making, service, found[service.name]) for service in on_site)
     release = found.get("release")
     door = found.get(DOOR)
     names = host_front.names_of(making) if door else None
@@ -111,7 +112,7 @@ def site_bundle(making: Making) -> SiteBundle:
         machine_door=machine_door.opening(making.site, names) if names else None,
         link=making.link.join if making.link else None,
         hands_over=True,
-        migration=migration_of(app, task, stores, making.full) if task else None,
+        migration=migration_of(app, task, stores, making.full, on_site) if task else None,
     )
 
 
@@ -301,7 +302,7 @@ def _container(making: Making, made: HostContainer, name: str) -> Container:
         user=made.user,
         read_only=making.text(made.read_only) == "true",
         tmpfs=made.tmpfs,
-        capabilities=made.capabilities or _rights(making, made),
+        capabilities=tuple(sorted({*made.capabilities, *_rights(making, made)})),
         init=made.init,
         networks=_networks(making, made),
         namespace=making.full(made.namespace) if made.namespace else None,
@@ -312,17 +313,15 @@ def _container(making: Making, made: HostContainer, name: str) -> Container:
         )
         + tuple(_given(making, made)),
         published=tuple(f"{one.port}/{one.protocol}" for one in made.published),
+        hosts=made.hosts,
         memory=byte_count(making.text(made.memory)) if made.memory else None,
         shared_memory=made.shared_memory,
+        ulimits=made.ulimits,
         cpus=made.cpus,
         cpu_shares=made.cpu_shares,
         pids=made.pids,
         oom_score=made.oom_score,
-        test=None
-        if made.health is None
-        else Test(
-            made.health.argv, made.health.interval, made.health.timeout, made.health.start_within, made.health.retries
-        ),
+        test=made.health,
         labels=dict(made.labels),
     )
     return _linked(making, made, container)
@@ -336,7 +335,8 @@ def _linked(making: Making, made: HostContainer, container: Container) -> Contai
     told = {one.of for one in making.material.app.bindings_of(_built_by(making, made))}
     names = {name: address for name, address in link.names.items() if name in told}
     opened = {} if made.role == "once" else {one.port: link.join.address for one in _openings(making, link, made)}
-    return links.with_link(container, names, opened, making.full("link"))
+    found = links.with_link(container, names, opened, making.full("link"))
+    return replace(found, hosts=tuple(sorted({*container.hosts, *found.hosts})))
 
 
 def _openings(making: Making, link: SiteLink, made: HostContainer) -> Iterator[Opening]:
@@ -346,9 +346,21 @@ def _openings(making: Making, link: SiteLink, made: HostContainer) -> Iterator[O
 
 
 def _given(making: Making, made: HostContainer) -> Iterator[Mount]:
-    if made.role in ("service", "once"):
-        written = making.material.containers.get(_built_by(making, made))
-        yield from files_of(written, making.material.given, making.stash)
+    """Files and folders of the project, and secrets and configs: of a service, and of what runs in its image."""
+    name, material = _built_by(making, made), making.material
+    if made.role not in ("service", "once"):
+        return
+    bound = material.bound.get(name, ())
+    if static_files.is_given_out(material, name):
+        settings = static_files.settings_of(material, material.app.service(name))
+        yield Mount("file", making.stash(encoded(settings)), static_files.SETTINGS, read_only=True)
+    else:
+        left = {str(one.source) for one in bound if one.fate != "copy"} | making.folders.keys()
+        contents = {path: content for path, content in material.given.items() if path not in left}
+        yield from files_of(material.containers.get(name), contents, making.values, making.stash)
+    for one in bound:
+        if one.fate == "copy" and (folder := making.folders.get(str(one.source))) is not None:
+            yield Mount("folder", folder.mounted(making.salt), one.target, read_only=True)
 
 
 def _rights(making: Making, made: HostContainer) -> tuple[str, ...]:

@@ -175,6 +175,8 @@ def _reach(one: HostContainer) -> dict[str, object]:
         found["network_mode"] = f"service:{one.namespace}"
     elif one.networks:
         found["networks"] = Inline(one.networks)
+    if one.hosts:
+        found["extra_hosts"] = [f"{name}={address}" for name, address in one.hosts]
     if one.published:
         found["ports"] = [_port(port) for port in one.published]
     if one.attached:
@@ -206,7 +208,14 @@ def _confines(one: HostContainer) -> dict[str, object]:
         found["oom_score_adj"] = one.oom_score
     if one.shared_memory is not None:
         found["shm_size"] = f"{one.shared_memory // 2**20}m"
-    return found
+    return found | ({"ulimits": dict(map(_ulimit, one.ulimits))} if one.ulimits else {})
+
+
+def _ulimit(limit: str) -> tuple[str, object]:
+    """`nofile=1024:4096` as a Compose file has it."""
+    name, _, value = limit.partition("=")
+    soft, colon, hard = value.partition(":")
+    return name, {"soft": int(soft), "hard": int(hard)} if colon else int(soft)
 
 
 def _life(one: HostContainer) -> dict[str, object]:

@@ -101,7 +101,7 @@ def _in_clear(route: Route, host: str | None) -> Plain:
         return _public(route, None, secure=False)
     if host is not None:
         return _public(route, [f"{route.label}.{host}"], secure=False)
-    begins = {"header_regexp": {"Host": {"pattern": rf"^{route.label}\."}}}
+    begins = {"header_regexp": {"Host": {"pattern": rf"(?i)^{route.label}\."}}}
     return {**_public(route, None, secure=False), "match": [begins]}
 
 

@@ -40,6 +40,7 @@ _LAST = frozenset({"worker", "task"})
 DATA_RIGHTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID")
 """What an entrypoint needs that gives its data folder to an ordinary user, and becomes that user."""
 
+_TMP = "/tmp"  # noqa: S108 - inside the container
 _LISTENS = frozenset({"web", "private", "static"})
 
 
@@ -82,12 +83,14 @@ def container_of(ground: Ground, service: Service) -> HostContainer:
         working_dir=written.working_dir if written else None,
         user=written.user if written else None,
         shared_memory=written.shared_memory if written else None,
+        ulimits=written.ulimits if written else (),
         read_only=(Setting(f"{_name(service)}_READ_ONLY", "true"),),
-        tmpfs=("/tmp", *_in_memory(written)),  # noqa: S108 - inside the container
+        tmpfs=_in_memory(written),
         # Of a volume that is new its entrypoint makes a folder for its user.
-        capabilities=DATA_RIGHTS if attached else (),
-        init=True,
+        capabilities=_rights(written, DATA_RIGHTS if attached else ()),
+        init=written is None or written.init is not False,
         networks=(APP, *_networks(ground, service)),
+        hosts=written.hosts if written else (),
         attached=attached,
         memory=(f"{service.memory // 2**20}m",) if service.memory else (Setting(f"{_name(service)}_MEMORY", MEMORY),),
         cpus=written.cpus if written else None,
@@ -101,7 +104,7 @@ def container_of(ground: Ground, service: Service) -> HostContainer:
         replicas=max(1, -(-service.replicas // len(ground.material.target.place[service.name]))),
         profile="tasks" if task else None,
     )
-    return _with_data(made, service) if service.kind == "stateful" else made
+    return _with_data(made, service, written) if service.kind == "stateful" else made
 
 
 def release_of(ground: Ground) -> HostContainer | None:
@@ -200,7 +203,10 @@ def _needs(ground: Ground, service: Service) -> Iterator[Need]:
 
 
 def _in_memory(written: Container | None) -> tuple[str, ...]:
-    return tuple(one.target for one in written.mounts if one.kind == "tmpfs") if written is not None else ()
+    """What the Compose file asks for, and a place for passing files where it has nothing else there."""
+    mounts = written.mounts if written is not None else ()
+    asked = tuple(f"{one.target}:{one.source}".rstrip(":") for one in mounts if one.kind == "tmpfs")
+    return asked if any(one.target == _TMP for one in mounts) else (_TMP, *asked)
 
 
 def _attached(ground: Ground, service: Service) -> Iterator[Attached]:
@@ -213,11 +219,16 @@ def _attached(ground: Ground, service: Service) -> Iterator[Attached]:
     if folder is not None and folder not in {one.target for one in named}:
         # Under Compose it is a folder of the author's machine, or goes with the container.
         yield Attached("volume", f"{service.name}-data", folder)
+    for one in ground.material.bound.get(service.name, ()):
+        if one.fate == "volume" or (one.fate == "data" and folder is None):
+            yield Attached("volume", one.volume, one.target)
 
 
 def _why(ground: Ground, service: Service) -> str:
     written = ground.material.containers.get(service.name)
-    left = [one.target for one in written.mounts if one.kind == "bind"] if written is not None else []
+    kept = {one.target for one in ground.material.bound.get(service.name, ()) if one.fate in ("volume", "data")}
+    mounts = written.mounts if written is not None else ()
+    left = [one.target for one in mounts if one.kind == "bind" and one.target not in kept]
     beyond = written.beyond if written is not None else ()
     told = [f"Not mounted here, since it lies on the author's machine: {', '.join(left)}."] if left else []
     told += [f"Left out of what compose.yaml asks for: {', '.join(beyond)}."] if beyond else []
@@ -226,15 +237,19 @@ def _why(ground: Ground, service: Service) -> str:
     return " ".join(told)
 
 
-def _with_data(container: HostContainer, service: Service) -> HostContainer:
+def _rights(written: Container | None, anyway: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*anyway, *(written.rights if written is not None else ())}))
+
+
+def _with_data(container: HostContainer, service: Service, written: Container | None) -> HostContainer:
     """A service that keeps data: in a network of its own, with what its entrypoint needs to hand its data over."""
     return replace(
         container,
         networks=(network_of(service.name),),
         read_only=("false",),
-        capabilities=DATA_RIGHTS,
+        capabilities=_rights(written, DATA_RIGHTS),
         oom_score=0,
-        init=False,
+        init=written is not None and written.init is True,
         stop_within=max(container.stop_within, 60.0),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from towline.spec.data_images import is_mysql
 from towline.steps.container import Mount, Network
 from towline.steps.migration import CopyServer, Database
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from towline.artifacts.model import StoreArtifact
-    from towline.spec.model import App, ReleaseCommand
+    from towline.spec.model import App, ReleaseCommand, Service
     from towline.steps.container import Container
     from towline.steps.kinds import RunTask
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class Migration:
     """What surrounds a release command: the databases of its host that it works on, and how to rehearse it.
 
+    `beside` are those that are backed up, and nothing more: the servers of stateful services, none of Towline's stores.
     `rehearsal` is its container in a rehearsal, None where there is none; `copies` are the servers that it meets there.
     `keep` is the number of backups that stay, 0 where none is taken. `lock_timeout` is in seconds. `network` is that of
     a rehearsal. `notes` say what is not done, for whoever is asked to say yes.
@@ -34,14 +36,19 @@ class Migration:
     lock_timeout: float
     network: str
     notes: tuple[str, ...] = ()
+    beside: tuple[Database, ...] = ()
 
 
 def migration_of(
-    app: App, task: RunTask, stores: Iterable[StoreArtifact], full: Callable[[str], str]
+    app: App,
+    task: RunTask,
+    stores: Iterable[StoreArtifact],
+    full: Callable[[str], str],
+    services: Iterable[Service] = (),
 ) -> Migration | None:
     """What surrounds the release command `task`; None where it works on no database of this host.
 
-    `stores` are those of the host; `full` makes a name that nobody else on the machine has.
+    `stores` and `services` are those of the host; `full` makes a name that nobody else on the machine has.
     """
     release, container = app.release, task.container
     if release is None or container is None:
@@ -50,10 +57,11 @@ def migration_of(
     bound = {one.of for one in app.bindings_of(release.service)}
     asked = [one.name for one in app.stores if one.kind == "postgres" and (one.name in bound or not bound)]
     known = [here[name] for name in asked if name in here]
-    if not known:
+    beside = tuple(one for service in services if (one := database_in(service)) is not None)
+    if not known and not beside:
         return None
     away = [name for name in asked if name not in here]
-    rehearsed = release.rehearse and release.backup_first and not away
+    rehearsed = bool(known) and release.rehearse and release.backup_first and not away
     met = [here[name] for name in sorted(bound & here.keys() | {one.server.name for one in known})]
     network = full("rehearsal")
     return Migration(
@@ -64,14 +72,27 @@ def migration_of(
         allow=release.allow,
         lock_timeout=release.lock_timeout,
         network=network,
-        notes=_notes(app, release, away, bound),
+        notes=(*_notes(app, release, away, bound), *_unrehearsed(release, beside)),
+        beside=beside,
     )
+
+
+def _unrehearsed(release: ReleaseCommand, beside: Iterable[Database]) -> tuple[str, ...]:
+    names = ", ".join(one.store for one in beside)
+    said = f"the release command is not rehearsed on {names}: only a backup is taken"
+    return (said,) if names and release.backup_first and release.rehearse else ()
 
 
 def database_of(store: StoreArtifact) -> Database:
     """The database that a Postgres was made for."""
     settings = store.prepare.settings if store.prepare is not None else {}
     return Database(store.server.name, settings["user"], settings["database"])
+
+
+def database_in(service: Service) -> Database | None:
+    """The databases of a stateful service whose own programs dump them and read them again; None for others."""
+    dumped = service.kind == "stateful" and is_mysql(service.image)
+    return Database(service.name, "", "", "mysql") if dumped else None
 
 
 def _rehearsal(container: Container, network: str) -> Container:
@@ -112,7 +133,7 @@ def _notes(app: App, release: ReleaseCommand, away: list[str], bound: set[str]) 
         notes.append(f"the release command is not rehearsed: {', '.join(away)} is not on its host")
     if away:
         notes.append(f"no backup of {', '.join(away)} is taken: it is not on the host of the release command")
-    kept = [one.name for one in app.services if one.kind == "stateful" and one.name in bound]
+    kept = [one.name for one in app.services if one.kind == "stateful" and one.name in bound and not database_in(one)]
     if kept:
         notes.append(f"no backup of {', '.join(kept)} is taken: nobody here knows how to dump its data")
     return tuple(notes)

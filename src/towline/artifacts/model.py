@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from towline.artifacts.migrations import Migration
     from towline.core.secret import Secret
     from towline.steps.door import OpenMachineDoor, PublicNames
+    from towline.steps.folders import PlaceFolder
     from towline.steps.images import BuildImage, ClearAway, FetchImage, LoadImage
     from towline.steps.kinds import InitStore, Instance, PrepareStore, RunTask
     from towline.steps.links import JoinLink
@@ -58,10 +59,10 @@ class SiteBundle:
 
     `door` is the front door, with the digest of its routes. `contents` are the stashed contents by digest. On a machine
     that targets share, `names` are those of this one there, and `machine_door` is what leads from them to its door.
-    `link` is its end of the private link with other sites. `images` bring what it lacks, `clear_away` takes what no
-    kept release needs; `image_notes` say by service what a person should know of its image. With `hands_over` old
-    copies that have been replaced finish by themselves there, and nobody waits for them. `migration` is what surrounds
-    the release task where it works on a database of the site.
+    `link` is its end of the private link with other sites. `images` bring the images and folders of the project that it
+    lacks, `clear_away` takes what no kept release needs; `image_notes` say by service what a person should know of its
+    image. With `hands_over` old copies that have been replaced finish by themselves there, and nobody waits for them.
+    `migration` is what surrounds the release task where it works on a database of the site.
     """
 
     site: str
@@ -74,7 +75,7 @@ class SiteBundle:
     names: PublicNames | None = None
     machine_door: OpenMachineDoor | None = None
     link: JoinLink | None = None
-    images: tuple[LoadImage | FetchImage | BuildImage, ...] = ()
+    images: tuple[LoadImage | FetchImage | BuildImage | PlaceFolder, ...] = ()
     clear_away: ClearAway | None = None
     image_notes: Mapping[str, str] = field(default_factory=dict)
     hands_over: bool = False

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from towline.core.secret import Secret
     from towline.planner.choose import Chosen
     from towline.planner.model import Placement
+    from towline.spec.bound import Bound
     from towline.spec.container import Container, Mount
     from towline.spec.model import App, Target
     from towline.spec.stack import Stack
@@ -82,7 +83,8 @@ class Material:
     deployment docs, which come last, list them all. `copied` is what the images of services that are built here have of
     their context as it is (`spec.ground.Ground.copied`), by service: what a development file mounts. `supervisor` are
     the files of towline_supervisor, by name: a combined image carries them. `given` is what is in the files that
-    services are given or mount, by path, one character a byte.
+    services are given or mount, by path, one character a byte. `bound` is what becomes of what a service mounts of this
+    machine, by service.
     """
 
     placement: Placement
@@ -98,6 +100,7 @@ class Material:
     supervisor: Mapping[str, str] = field(default_factory=dict, repr=False)
     given: Mapping[str, Secret] = field(default_factory=dict, repr=False)
     out: str = ""
+    bound: Mapping[str, tuple[Bound, ...]] = field(default_factory=dict)
 
     @property
     def app(self) -> App:

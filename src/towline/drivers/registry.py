@@ -95,9 +95,9 @@ def begun(sites: Iterable[Site], project: Path, listener: Listener) -> dict[str,
 
 def host_of(site: Site, link: Connection, app: str, target: str, *, linked: bool = False) -> RemoteSite:
     """The driver of a machine over a connection; `linked`: it needs a key for a private link."""
-    from towline.drivers.host.folders import FolderHost
+    from towline.drivers.host.fresh import FreshHost
 
-    return FolderHost(link, HOST_HOME.format(app=app, target=target), site=site.name, linked=linked)
+    return FreshHost(link, HOST_HOME.format(app=app, target=target), site=site.name, linked=linked)
 
 
 def address_of(where: str) -> str:

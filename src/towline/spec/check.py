@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towline.spec.checks import bindings, data, names, place, services, stores
+from towline.spec.checks import bindings, data, keys, mounts, names, place, services, stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def check(view: View) -> tuple[Finding, ...]:
     """The findings of every check; none of them depends on another having found nothing."""
-    subjects = (names, bindings, stores, services, data, place)
+    subjects = (names, bindings, stores, services, data, mounts, keys, place)
     return in_order(finding for subject in subjects for finding in subject.check(view))
 
 

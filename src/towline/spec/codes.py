@@ -79,6 +79,17 @@ CODES: dict[str, str] = {
     "job-not-web": "The job of `verify` would be sent to a service that takes no requests from outside.",
     "no-verify-file": "The file that `verify` would send does not exist.",
     "no-verify-token": "The variable that `verify` would send as a token is not one of the service, or is empty.",
+    # What a service asks for, and mounts.
+    "key-refused": "A service on a server asks for what reaches beyond its container, such as a device of the machine.",
+    "key-left-out": "A key of the Compose file does nothing on a server; the guide about Compose files lists them.",
+    "mount-socket": "A service on a server is given a socket or a device of the machine, such as Docker's own socket.",
+    "mount-outside": "A service on a server mounts something that does not lie in the project, or a link out of it.",
+    "mount-missing": "A service on a server mounts something that is not in the project.",
+    "mount-volume": (
+        "A folder that a service writes to, and that is not there, empty, or ignored by Git, is a volume on a server."
+    ),
+    "mount-read-only": "A folder of the project travels with each deploy, and a service can only read it on a server.",
+    "mount-of-store": "The image of a store would run files at its first start; on a server nobody runs them.",
     # Places.
     "unplaced": "The target has no place for a service or store.",
     "laptop-site": "A laptop has a site that is not `local`, or more than one.",
@@ -94,6 +105,10 @@ WARNINGS = frozenset(
         "compose-warning",
         "container-only",
         "container-path",
+        "key-left-out",
+        "mount-of-store",
+        "mount-read-only",
+        "mount-volume",
         "published-address",
         "stop-signal",
         "volume-path",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from towline.core.secret import Secret
 from towline.core.units import byte_count, seconds
-from towline.spec.given_files import given_to
+from towline.spec.compose_keys import RIGHTS, left_out, refused, rights_of
+from towline.spec.given_files import Given, given_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Mount:
-    """A folder or volume inside the container. `kind` is bind, volume or tmpfs."""
+    """A folder or volume inside the container. `kind` is bind, volume or tmpfs, whose `source` are its options."""
 
     kind: str
     source: str
@@ -41,7 +46,10 @@ class Container:
     `aliases` are the further names under which others reach it. `needs` are its `depends_on` with their condition.
     `beyond` are features that only a container has: privileged, devices, host network, secrets, configs.
     `probe` is the healthcheck's test, `("NONE",)` where it is switched off. `cpus` counts cores: 0.5 is half of one.
-    `shared_memory` is the size of /dev/shm in bytes. `files` are its `secrets` and `configs`, of that kind.
+    `shared_memory` is the size of /dev/shm in bytes. `files` are its `secrets` and `configs`. `rights` are those of
+    `cap_add` that a server gives, `hosts` are names with the address that they lead to, `ulimits` are as the engine has
+    them: `nofile=1024:4096`. `left_out` and `refused` are
+    what it asks for that a server does not give: it can do without the one, and not without the other.
     `doubts` are the keys whose value is not known, since a mistake in the files hides it.
     """
 
@@ -66,10 +74,16 @@ class Container:
     mounts: tuple[Mount, ...] = ()
     aliases: tuple[str, ...] = ()
     working_dir: str | None = None
-    files: tuple[Mount, ...] = ()
+    files: tuple[Given, ...] = ()
     user: str | None = None
     shared_memory: int | None = None
+    rights: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
+    ulimits: tuple[str, ...] = ()
+    init: bool | None = None
     beyond: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     doubts: frozenset[str] = frozenset()
     line: int | None = None
 
@@ -103,12 +117,24 @@ def container_of(name: str, raw: dict[str, Any], line: int | None, whole: dict[s
         mounts=tuple(_mounts(raw)),
         aliases=tuple(_aliases(raw)),
         working_dir=raw.get("working_dir"),
-        files=tuple(Mount(*one, read_only=True) for one in given_to(raw, whole or {})),
+        files=tuple(given_to(raw, whole or {})),
         user=None if raw.get("user") is None else str(raw["user"]),
         shared_memory=None if not raw.get("shm_size") else byte_count(str(raw["shm_size"])),
+        rights=tuple(one for one in rights_of(raw) if one in RIGHTS),
+        hosts=_hosts(raw.get("extra_hosts") or ()),
+        ulimits=tuple(_ulimits(raw.get("ulimits") or {})),
+        init=raw.get("init"),
         beyond=tuple(_beyond(raw)),
+        left_out=left_out(raw),
+        refused=refused(raw),
         line=line,
     )
+
+
+def _ulimits(raw: dict[str, Any]) -> Iterator[str]:
+    for name, value in sorted(raw.items()):
+        both = isinstance(value, dict)
+        yield f"{name}={value['soft']}:{value['hard']}" if both else f"{name}={value}"
 
 
 def _build(raw: dict[str, Any] | None) -> Build | None:
@@ -160,10 +186,20 @@ def _replicas(raw: dict[str, Any]) -> int | None:
 
 def _mounts(raw: dict[str, Any]) -> list[Mount]:
     mounts = [
-        Mount(str(mount.get("type")), str(mount.get("source", "")), str(mount["target"]), bool(mount.get("read_only")))
+        Mount(str(mount.get("type")), _source(mount), str(mount["target"]), bool(mount.get("read_only")))
         for mount in raw.get("volumes") or ()
     ]
-    return [*mounts, *(Mount("tmpfs", "", str(target).split(":")[0]) for target in raw.get("tmpfs") or ())]
+    in_memory = (str(one).partition(":") for one in raw.get("tmpfs") or ())
+    return [*mounts, *(Mount("tmpfs", options, target) for target, _, options in in_memory)]
+
+
+def _source(mount: dict[str, Any]) -> str:
+    if mount.get("type") != "tmpfs":
+        return str(mount.get("source", ""))
+    told = mount.get("tmpfs") or {}
+    size = (f"size={byte_count(str(told['size']))}",) if told.get("size") else ()
+    mode = (f"mode={int(told['mode']):o}",) if told.get("mode") else ()
+    return ",".join((*size, *mode))
 
 
 def _aliases(raw: dict[str, Any]) -> list[str]:
@@ -171,6 +207,14 @@ def _aliases(raw: dict[str, Any]) -> list[str]:
     for network in (raw.get("networks") or {}).values():
         names += (network or {}).get("aliases") or []
     return sorted({str(name) for name in names if name})
+
+
+def _hosts(raw: list[str] | dict[str, Any] | tuple[()]) -> tuple[tuple[str, str], ...]:
+    """Names with their addresses: `name=address`, in older files `name:address`."""
+    if isinstance(raw, dict):
+        return tuple(sorted((name, str(one)) for name, one in raw.items()))
+    parts = (re.split("[=:]", str(one), maxsplit=1) for one in raw)
+    return tuple(sorted((name, address) for name, address in parts))
 
 
 def _beyond(raw: dict[str, Any]) -> list[str]:

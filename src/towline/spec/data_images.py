@@ -35,6 +35,13 @@ _PATHS = {
 }
 """By the last part of an image's name; each is the VOLUME of its Dockerfile, or the folder that its page names."""
 
+_MYSQL = frozenset({"mysql", "mysql-server", "mariadb", "percona", "percona-server"})
+
+
+def is_mysql(image: str | None) -> bool:
+    """Whether an image is a MariaDB or MySQL, which brings the programs that dump it and read it again."""
+    return image_name(image) in _MYSQL
+
 
 def data_folder(container: Container) -> str | None:
     """Where the image of a service keeps its data; None where that is not known, or the Compose file moves it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from towline.core.secret import Secret
 
@@ -13,22 +15,50 @@ if TYPE_CHECKING:
     from towline.spec.container import Container
 
 MOST = 1024 * 1024
-"""Bytes of a file that travels with the app; what is larger belongs into an image, or into a volume."""
+"""Bytes of a file that travels with the environments; what is larger travels as folders do."""
 
 
-def given_to(raw: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(kind, path here, path inside) of each secret and config of a service that comes from a file.
+@dataclass(frozen=True)
+class Given:
+    """A secret or config that is a file inside at `target`: from a file here, spelled out, or the value of a variable.
+
+    Exactly one of `path`, `content` and `variable` is told.
+    """
+
+    kind: Literal["secret", "config"]
+    target: str
+    path: str | None = None
+    content: Secret | None = field(default=None, repr=False)
+    variable: str | None = None
+
+
+def given_to(raw: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[Given]:
+    """The secrets and configs of a service; not those that only Compose's own platform has (`external`).
 
     `raw` is the service and `whole` the Compose file, both as Compose's JSON has them.
     """
-    for key, kind, below in (("secrets", "secret", "/run/secrets/"), ("configs", "config", "/")):
+    kinds: tuple[tuple[str, Literal["secret", "config"], str], ...] = (
+        ("secrets", "secret", "/run/secrets/"),
+        ("configs", "config", "/"),
+    )
+    for key, kind, below in kinds:
         known = whole.get(key) or {}
         for one in raw.get(key) or ():
             name = str(one["source"]) if isinstance(one, dict) else str(one)
             target = str(one.get("target") or name) if isinstance(one, dict) else name
-            path = (known.get(name) or {}).get("file")
-            if path:
-                yield kind, str(path), target if target.startswith("/") else f"{below}{target}"
+            found = _given(kind, target if target.startswith("/") else f"{below}{target}", known.get(name) or {})
+            if found is not None:
+                yield found
+
+
+def _given(kind: Literal["secret", "config"], target: str, source: Mapping[str, Any]) -> Given | None:
+    if source.get("file"):
+        return Given(kind, target, path=str(source["file"]))
+    if source.get("content") is not None:
+        return Given(kind, target, content=Secret(str(source["content"])))
+    if source.get("environment"):
+        return Given(kind, target, variable=str(source["environment"]))
+    return None
 
 
 def contents_of(container: Container, root: Path) -> dict[str, Secret]:
@@ -39,8 +69,13 @@ def contents_of(container: Container, root: Path) -> dict[str, Secret]:
     mounted = [one.source for one in container.mounts if one.kind == "bind"]
     inside = [path for path in mounted if Path(path).resolve().is_relative_to(root.resolve())]
     found = {}
-    for path in (*inside, *(one.source for one in container.files)):
+    for path in (*inside, *(one.path for one in container.files if one.path is not None)):
         file = Path(path)
-        if file.is_file() and file.stat().st_size <= MOST:
+        if is_small(file) and os.access(file, os.R_OK):
             found[path] = Secret(file.read_bytes().decode("latin-1"))
     return found
+
+
+def is_small(file: Path) -> bool:
+    """Whether it is a file that travels with the environments."""
+    return file.is_file() and file.stat().st_size <= MOST

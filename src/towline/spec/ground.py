@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
+from towline.spec.bound import Lies, lies_of
 from towline.spec.container import Mount
 from towline.spec.dockerfile import Recipe, read_dockerfile
 
@@ -46,7 +47,8 @@ class Ground:
 
     `folder` tells of the one that the page names with `cwd:`; `locks` are in it, else in the build context. `copied`
     are the folders (bind) and files (file) of the context that the image has as they are, with their place in it;
-    what goes elsewhere than where its process starts is only a part of what is built (part).
+    what goes elsewhere than where its process starts is only a part of what is built (part). `lies` says what is where
+    it mounts something of this machine, by path.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -55,13 +57,21 @@ class Ground:
     locks: tuple[Path, ...] = ()
     folder: Literal["there", "absent", "outside"] = "there"
     copied: tuple[Mount, ...] = ()
+    lies: dict[str, Lies] = field(default_factory=dict)
 
 
 def look(compose: ComposeConfig, page: Page) -> dict[str, Ground]:
-    """The ground of every service of the Compose file that is built or has a `cwd:`; reads, changes nothing."""
+    """The ground of every service of the Compose file that is built, has a `cwd:` or mounts something of this machine.
+
+    Reads, changes nothing.
+    """
     folders = {name: entry.cwd for name, entry in page.services.items() if entry.cwd is not None}
     seen = [one for one in compose.containers if one.build is not None or one.name in folders]
-    return {one.name: _look_at(one, folders.get(one.name), compose.root) for one in seen}
+    found = {one.name: _look_at(one, folders.get(one.name), compose.root) for one in seen}
+    for one in compose.containers:
+        if lies := lies_of(one, compose.root):
+            found[one.name] = replace(found.get(one.name, Ground()), lies=lies)
+    return found
 
 
 def _look_at(container: Container, cwd: str | None, root: Path) -> Ground:

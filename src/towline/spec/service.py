@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from towline.spec.bound import bound_of
 from towline.spec.detect import service_kind
 from towline.spec.dockerfile import joined
 from towline.spec.model import Command, Health, Service, ServiceKind
@@ -88,7 +89,7 @@ def service_of(parts: Parts, services: Holds[str]) -> Service:
         single=entry.single,
         reload=entry.reload,
         memory=entry.memory or container.memory,
-        volumes=tuple(_volume(mount) for mount in container.mounts if mount.kind != "tmpfs"),
+        volumes=_volumes(parts),
         line=container.line,
         most=entry.scale.max,
     )
@@ -188,5 +189,16 @@ def _replicas(parts: Parts) -> int:
     return parts.container.replicas
 
 
-def _volume(mount: Mount) -> str:
-    return f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")
+def _volumes(parts: Parts) -> tuple[str, ...]:
+    """As written, but for a folder that a volume takes the place of on a server."""
+    kept = {
+        one.target: one.volume
+        for one in bound_of(parts.container, parts.ground, parts.root)
+        if one.fate in ("volume", "data")
+    }
+    mounts = [one for one in parts.container.mounts if one.kind != "tmpfs"]
+    return tuple(_volume(one, kept.get(one.target, one.source)) for one in mounts)
+
+
+def _volume(mount: Mount, source: str) -> str:
+    return f"{source}:{mount.target}" + (":ro" if mount.read_only else "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from towline.core.units import many
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,7 +60,7 @@ class StopOthers:
     @property
     def title(self) -> str:
         """What a person reads."""
-        return f"stop the {len(self.containers)} containers of {self.project}, which are kept"
+        return f"stop {many(len(self.containers), 'container')} of {self.project}, to be kept"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class StartOthers:
     @property
     def title(self) -> str:
         """What a person reads."""
-        return f"start the {len(self.containers)} containers of {self.project} again"
+        return f"start {many(len(self.containers), 'container')} of {self.project} again"
 
 
 @dataclass(frozen=True)

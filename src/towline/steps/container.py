@@ -47,12 +47,13 @@ class Network:
 class Container:
     """One container. `name` is unique on the machine. Bytes, seconds; a share of 1.0 is one processor.
 
-    `command` and `entrypoint` are None where the image's own holds. All capabilities are dropped but `capabilities`,
-    and nothing inside can gain one. `tmpfs` are folders in memory, which may be written to when the rest is
-    `read_only`. `published` are ports that the whole machine answers at, as "443/tcp", or one address of it, as
-    "192.0.2.1:443/tcp". `hosts` are names that lead to an address beyond the machine. `namespace` names the container
-    whose network this one shares instead of having its own. Its environment is not here, but stashed: it is secret.
-    `exact` is what `image` means on that machine, by digest or id: then it is that one, wherever the name has moved.
+    `command` and `entrypoint` are None where the image's own holds. All capabilities are dropped but
+    `capabilities`, and nothing inside can gain one. `tmpfs` are folders in memory, which may be written to when the
+    rest is `read_only`. `published` are ports that the whole machine answers at, as "443/tcp", or one address of
+    it, as "192.0.2.1:443/tcp". `hosts` are names that lead to an address beyond the machine. `namespace` names the
+    container whose network this one shares instead of having its own. `ulimits` are as `nofile=1024:4096`. Its
+    environment is not here, but stashed: it is secret. `exact` is what `image` means on that machine, by digest or
+    id: then it is that one, wherever the name has moved.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Container:
     hosts: tuple[tuple[str, str], ...] = ()
     memory: int | None = None
     shared_memory: int | None = None
+    ulimits: tuple[str, ...] = ()
     cpus: float | None = None
     cpu_shares: int | None = None
     pids: int = 512

@@ -17,6 +17,7 @@ from towline.steps.container import Container  # noqa: TC001 - pydantic reads th
 from towline.steps.door import ClaimNames, LeadNames, OpenMachineDoor, claimed_before
 from towline.steps.ensure import Ensure, ProveLogin
 from towline.steps.farewell import AwaitFarewell, SeeOff
+from towline.steps.folders import PlaceFolder
 from towline.steps.images import (
     BuildImage,
     ClearAway,
@@ -303,6 +304,7 @@ AnyStep = Annotated[
     | LoadImage
     | FetchImage
     | BuildImage
+    | PlaceFolder
     | ClearAway
     | ClaimNames
     | LeadNames

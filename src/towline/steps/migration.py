@@ -10,11 +10,16 @@ from towline.steps.container import Container  # noqa: TC001 - pydantic reads th
 
 @dataclass(frozen=True)
 class Database:
-    """A database inside the running server of a store, reached as its owner `user`."""
+    """A database inside the running server of a store, reached as its owner `user`.
+
+    Of the engine "mysql" (MariaDB too) it stands for all databases in the server of a stateful service: `store` is the
+    service, and `user` and `name` are empty, since the container itself knows them.
+    """
 
     store: str
     user: str
     name: str
+    engine: Literal["postgres", "mysql"] = "postgres"
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class BackUp:
     @property
     def title(self) -> str:
         """What a person reads."""
-        return f"back up {self.database.store} as {self.name}, and read the backup to its end"
+        proof = "to its end" if self.database.engine == "postgres" else "into a throwaway server"
+        return f"back up {self.database.store} as {self.name}, and read the backup {proof}"
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ class Restore:
     @property
     def aside(self) -> str:
         """The name under which the database of before is kept."""
-        return f"{self.database.name[:40]}_before_{self.run}"
+        name = self.database.name[:40] if self.database.engine == "postgres" else "DATABASE"
+        return f"{name}_before_{self.run}"
 
     @property
     def title(self) -> str:

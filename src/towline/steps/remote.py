@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from towline.core.secret import Secret
+    from towline.steps.container import Container
     from towline.steps.images import ImageParts
     from towline.steps.model import Lease, Line
 
@@ -20,6 +21,15 @@ class Remote(Protocol):
 
         Its exit status is that of the command, 125 when the instance does not run, 255 when the connection broke.
         """
+
+    def fresh(self, container: Container, env: str | None, *, terminal: bool) -> tuple[str, ...]:
+        """The argv here of a container that is made for its own command, and deleted after it.
+
+        `env` is the digest of its stashed environment. The exit status is as of `inside`.
+        """
+
+    def close(self) -> None:
+        """Let go of the connection; a later call opens another."""
 
     def past(self) -> tuple[Line, ...]:
         """The lines of its journal, as of the last look at it."""

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from towline.core.errors import Defect
-from towline.drivers.host import adopt, containers, farewell, images, links, machine_door
+from towline.drivers.host import adopt, containers, farewell, folders, images, links, machine_door
 from towline.drivers.host.batch import LAUNCH, StepProgram, batch_program, packed
 from towline.drivers.host.facts import facts_of, seen_in
 from towline.drivers.host.journal import Journal, line_of
@@ -50,6 +50,7 @@ PROGRAMS: Final[Programs] = {
     "fetch-image": images.fetch_image,
     "build-image": images.build_image,
     "clear-away": images.clear_away,
+    "place-folder": folders.place_folder,
     "join-link": links.join_link,
     "confirm-link": links.confirm_link,
     "leave-link": links.leave_link,

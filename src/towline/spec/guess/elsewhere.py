@@ -79,7 +79,10 @@ def _of_container(scene: Scene, role: Role) -> Iterator[Finding]:
     special += ["deploy"] if _reserves_devices(written(scene.compose, name, "deploy")) else []
     if special:
         sentence = f"{listed(special, 'and')} of `{name}` needs a container on a machine of your own"
-        yield told("needs-container", sentence, scene.where(name, special[0]), "place it on a site of kind `host`")
+        hint = "place it on a site of kind `host`"
+        if special != ["cap_add"]:
+            hint = f"no site gives it a device: let it do without, or write services: {{{name}: {{omit: true}}}}"
+        yield told("needs-container", sentence, scene.where(name, special[0]), hint)
     if other_names(scene.compose, name):
         names = listed(sorted(other_names(scene.compose, name)), "and")
         sentence = f"`links:` of `{name}` gives others the names {names}, which exist only under Compose"
@@ -115,7 +118,7 @@ def _of_files(scene: Scene, role: Role) -> Iterator[Finding]:
     bound = [mount for mount in container.mounts if mount.kind == "bind" and _SOCKET not in mount.source]
     foreign = [mount.target for mount in bound if not _own_code(container, mount)]
     if foreign:
-        sentence = f"{listed(foreign[:4], 'and')} of `{name}` comes from this machine: elsewhere it is not there"
+        sentence = f"{listed(foreign[:4], 'and')} of `{name}` comes from this machine: only a host gets a copy of it"
         yield told(
             "bind-mount", sentence, scene.where(name, "volumes"), "copy it in its Dockerfile, or keep it in a bucket"
         )
@@ -158,7 +161,7 @@ def _of_secrets(scene: Scene, role: Role) -> Iterator[Finding]:
     mounted = words(written(scene.compose, role.name, "secrets"))
     if files or mounted or "secrets" in container.beyond:
         named = f" ({listed(files[:4], 'and')})" if files else ""
-        sentence = f"`{role.name}` reads secrets from files{named} that only Compose puts there"
+        sentence = f"`{role.name}` reads secrets from files{named} that only Compose and hosts put there"
         where = scene.where(role.name, "secrets")
         yield told("secret-file", sentence, where, "let it read the variable without `_FILE` as well, and bind that")
 
