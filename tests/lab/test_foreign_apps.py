@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.lab.foreign_app import APPS, ForeignApp, build, foreign_app, told
+from tests.lab.hosted_app import ON_HOSTS
 from tests.real_servers import until
 
 from towline.lab.images import bake
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS, pytest.mark.timeout(900)]
 
 IMAGES = ("node:20-slim", "python:3.11-slim", "redis:7.0.15", "postgres:18.6", "mariadb:10.11", "caddy:2.11.7")
 
@@ -94,6 +92,26 @@ def test_django_and_postgres(project: ForeignApp) -> None:
     survives(project, "milk", "bread")
 
 
+def backed_up_and_restored(app: ForeignApp) -> None:
+    """A backup of its MariaDB, what came after it, and the way back: the app goes on with what was there."""
+    made = app.towline("backup", "production", "--json")
+    assert made.returncode == 0, made.stderr
+    (one,) = json.loads(made.stdout)
+    assert (one["store"], one["tables"], one["why"]) == ("db", 1, "asked")
+    before = app.page()
+    app.send(url="https://late.example")
+    app.said("restore", "production", one["name"], "--name", "production")
+    assert app.page() == before
+    kept = "docker exec $(docker ps -q -f label=towline.service=db) mariadb -uroot -pthe-word-of-root -Ne"
+    assert "late.example" in app.host.ssh(f"{kept} 'SELECT url FROM links_before_{int(one['name']) + 1}.link'").stdout
+    with (app.folder / "towline.yaml").open("a") as page:
+        page.write('release: {in: web, run: "true"}\n')
+    said = app.said("deploy", "production", "--yes", *told())
+    assert "the release command is not rehearsed on db: only a backup is taken" in said
+    listed = json.loads(app.towline("backup", "production", "--list", "--json").stdout)
+    assert [(one["store"], one["why"]) for one in listed] == [("db", "release"), ("db", "asked")]
+
+
 @pytest.mark.parametrize("project", ["links"], indirect=True)
 def test_flask_and_mariadb(project: ForeignApp) -> None:
     """The address of its database stays as it is written; the database gives way to itself, and says so before."""
@@ -111,6 +129,7 @@ def test_flask_and_mariadb(project: ForeignApp) -> None:
     assert "<li>https://example.com/first</li><li>https://example.org</li>" in project.page()
     root = "docker exec $(docker ps -q -f label=towline.service=db) mariadb -uroot -pthe-word-of-root -e 'SELECT 42'"
     assert "42" in project.host.ssh(root).stdout
+    backed_up_and_restored(project)
     project.change("mem_limit: 512m", "mem_limit: 600m")
     assert "`db` pauses: its old copy stops before the new one starts (its data is in one place)" in project.plan()
     project.deploy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from towline.artifacts.migrations import database_in
 from towline.core.errors import Refused, UsageError
 from towline.ops.deploy import observed
 from towline.ops.recover import failed_step
@@ -116,11 +117,16 @@ def _backup(site: str, plain: Mapping[str, Any]) -> Backup:
 
 
 def _databases(hosts: Hosts) -> dict[str, tuple[Database, ...]]:
-    """The databases that each host runs itself."""
+    """The databases that each host runs itself: its stores, and its stateful services whose image can dump them."""
     placement = place(hosts.app, hosts.target)
     found = {
-        site.name: tuple(
-            Database(one.name, one.user, one.database) for one in placement.stores_on(site) if one.kind == "postgres"
+        site.name: (
+            *(
+                Database(one.name, one.user, one.database)
+                for one in placement.stores_on(site)
+                if one.kind == "postgres"
+            ),
+            *(made for one in placement.services_on(site) if (made := database_in(one)) is not None),
         )
         for site in hosts.target.sites
     }

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from towline.steps.container import Container, Mount
     from towline.steps.model import Plan
 
+CODES: dict[str, tuple[str, str]] = {
+    "adopt-other-image": ("error", "The data was written by another image than the one that would open it."),
+    "adopt-no-volume": ("error", "The data does not lie where its image keeps it."),
+    "adopt-port-taken": ("error", "A container that is not taken over has port 80 or 443 of the machine."),
+}
+"""What is found about an app that is taken over, with its level and its meaning; printed as part of the reference."""
+
 WEB = frozenset({80, 443})
 
 

@@ -26,12 +26,15 @@ def safety(migration: Migration, task: RunTask, facts: Facts, release: int) -> S
 
     Not for a command that has run in the same image before: another environment is no other migration.
     """
-    there = _there(migration, facts)
-    if not (there and migration.keep and is_new(task, facts)):
+    there, beside = _there(migration, facts), _beside(migration, facts)
+    if not ((there or beside) and migration.keep and is_new(task, facts)):
         return ()
     name, rehearsal = str(release), migration.rehearsal
     whole = rehearsal is not None and len(there) == len(migration.databases)
-    backups = tuple(BackUp(one, name, migration.keep, copied=whole) for one in there)
+    backups = (
+        *(BackUp(one, name, migration.keep, copied=whole) for one in there),
+        *(BackUp(one, name, migration.keep) for one in beside),
+    )
     if rehearsal is None or not whole:
         return backups
     rehearsed = Rehearse(name, migration.copies, rehearsal, task.env, task.within, migration.allow)
@@ -119,3 +122,9 @@ def _form(task: RunTask) -> str:
 def _there(migration: Migration, facts: Facts) -> tuple[Database, ...]:
     data = {fact.name for fact in facts.stores if fact.major is not None}
     return tuple(one for one in migration.databases if one.store in data)
+
+
+def _beside(migration: Migration, facts: Facts) -> tuple[Database, ...]:
+    """Of the servers in stateful services those that run: another one can neither be asked nor be migrated."""
+    running = {fact.service for fact in facts.instances if fact.state in ("ready", "starting")}
+    return tuple(one for one in migration.beside if one.store in running)

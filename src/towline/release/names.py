@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from towline.core.errors import Finding, Findings, Where
 from towline.steps.door import ANY_NAME, LONGEST_NAME, ClaimNames, LeadNames, PublicNames
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from towline.steps.kinds import AnyStep
     from towline.steps.model import Facts
 
+_USABLE: Final = re.compile(rf"{ANY_NAME}|[\w-]+(\.[\w-]+)*|[0-9a-f:.]+", re.ASCII)
+"""What stands in a request as its host: a name, or an address."""
+
 CODES: dict[str, tuple[str, str]] = {
     "name-taken": ("error", "Another app, or another target of this one, has this name on the same machine."),
+    "name-unusable": ("error", "A name is none that a browser could ask for: it has a scheme, a port or a blank."),
     "name-too-long": ("error", f"A name is longer than the {LONGEST_NAME} characters that fit a socket's address."),
     "certificates-differ": ("error", "All names with https on one machine get their certificates in one way."),
 }
@@ -65,6 +70,9 @@ def _of_site(bundle: Bundle, part: SiteBundle, facts: Facts) -> Iterator[Finding
     for name in names.all:
         if name in owners:
             yield _taken(name, owners[name], where, bundle)
+        if not _USABLE.fullmatch(name):
+            hint = f"towline secrets set PUBLIC_HOST -t {bundle.target}   (the name alone: shop.example)"
+            yield Finding("name-unusable", f"`{name}` is no name that a browser could ask for", where, hint)
         if len(name) > LONGEST_NAME:
             yield Finding("name-too-long", f"{name} has {len(name)} characters", where, "domain: a shorter one")
     others = sorted({one.owner for one in facts.taken if one.secure})

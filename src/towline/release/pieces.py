@@ -83,7 +83,7 @@ class Pieces:
     def release(self, *, anything: bool) -> Steps:
         """The release task, when it is due: on a database of the site it is more than a task."""
         migration, due = self.wanted.migration, self._release(anything)
-        if migration is None:
+        if migration is None or not migration.databases:
             return due
         return tuple(migrations.migrate(migration, task, self.facts, self.number) for task in due)
 
@@ -170,6 +170,10 @@ def _door_swap(wanted: SiteBundle, facts: Facts) -> Swap:
     if wanted.door is None:
         return Swap()
     running, container = running_of(wanted.door.service, facts), wanted.door.container
+    if wanted.machine_door is not None and any(lives(one) and one.name == one.service for one in running):
+        # Made before a machine had a door of its own: it was named after nothing, and had the ports itself.
+        waits = "it stops before the machine's own door opens, and nothing answers for a moment"
+        return swap_server(wanted.door, running, f"the front door of an earlier version has ports 80 and 443: {waits}")
     if wanted.machine_door is not None and container is not None and not container.published:
         made = swap_door(wanted.door, running)
         return handed_over(made, wanted.door.service) if wanted.hands_over else made

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from towline.artifacts.images import pinned
+from towline.steps.folders import FOLDERS
 from towline.steps.images import ClearAway
 from towline.steps.kinds import instance_to_json
 from towline.steps.model import to_json
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _CONTENT = re.compile(r"[0-9a-f]{32}")
 """Stashed contents are named by such a digest wherever they are spoken of."""
 
+_FOLDER = re.compile(rf"{FOLDERS}[0-9a-f]{{64}}")
+"""And so are folders of the project, also where a file in one of them is spoken of."""
+
 
 @dataclass
 class _Needs:
@@ -40,6 +44,8 @@ class _Needs:
                 self.images.add(text)
             elif _CONTENT.fullmatch(text):
                 self.contents.add(text)
+            elif folder := _FOLDER.match(text):
+                self.contents.add(folder[0])
 
 
 def clear_away(lines: tuple[Line, ...], wanted: SiteBundle, keep: int, there: tuple[ImageFact, ...]) -> ClearAway:

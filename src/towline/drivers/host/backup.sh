@@ -52,12 +52,17 @@ back_up() {
   # Its list is at the front: only who reads all of it sees that the end is missing.
   limited 21600 exec -i "$id" pg_restore -f /dev/null <"$file.part" || fail "the dump of $1 cannot be read to its end" 'df -h'
   tables=$(limited 600 exec -i "$id" pg_restore --list <"$file.part" | grep -c ' TABLE DATA ')
+  told_of "$1" "$2" "$3" "$4" "$5"
+}
+
+# told_of STORE USER DATABASE NAME KEEP: the dump `$file.part` becomes a backup; its record, which makes it one, is last.
+told_of() {
   bytes=$(($(wc -c <"$file.part")))
   sync "$file.part" && mv -f "$file.part" "$file.dump" || fail "the dump of $1 cannot be kept" 'df -h'
   why=release
   [ "$5" -gt 0 ] || why=asked
   printf '{"name":"%s","store":"%s","user":%s,"database":%s,"at":"%s","bytes":%s,"tables":%s,"sha256":"%s","head":"%s","why":"%s"}\n' \
-    "$4" "$1" "$(printf '%s' "$2" | told strings)" "$(printf '%s' "$3" | told strings)" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
+    "$4" "$1" "$(printf '%s\n' "$2" | told strings)" "$(printf '%s\n' "$3" | told strings)" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
     "$bytes" "$tables" "$(digest_of "$file.dump")" "$(head_of "$file.catalogue")" "$why" | replace "$file.json" ||
     fail "the dump of $1 cannot be kept" 'df -h'
   [ "$5" -eq 0 ] || forget_old "$1" "$5"
@@ -112,7 +117,8 @@ restore() {
 
 # Nobody can write to the old one once the two change names.
 put_in_place() {
-  size=$(echo 'select pg_database_size(current_database())' | sql "$id" "$user" "$database") || fail "$store does not answer"
+  # Asked from beside: one that broke off in the middle has left it closed to everybody.
+  size=$(echo "select pg_database_size('$database')" | sql "$id" "$user" template1) || fail "$store does not answer"
   free_in "$(docker info -f '{{.DockerRootDir}}')"
   [ "$free" -gt "$((size + size / 5))" ] || fail "the restored database takes up to $(megabytes "$((size + size / 5))"), and $(megabytes "$free") are free" 'df -h'
   sql "$id" "$user" template1 <<END || fail "no new database can be made in $store" "towline logs $store"

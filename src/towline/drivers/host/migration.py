@@ -24,11 +24,12 @@ _REHEARSAL = ("--label", "towline.rehearsal=yes")
 def back_up(step: BackUp) -> StepProgram:
     """A dump, read to its end."""
     one = step.database
-    told = _words(one.store, one.user, one.name, step.name, str(step.keep), "copy" if step.copied else "")
-    body = _body("backup.sh")
+    call = f"back_up {_words(one.store, one.user, one.name, step.name, str(step.keep), 'copy' if step.copied else '')}"
+    if one.engine == "mysql":
+        call = f"back_up_mysql {_words(one.store, step.name, str(step.keep))}"
     return StepProgram(
-        holds=f"{body}is_there {_words(step.name, one.store)}\n",
-        apply=f"{body}only_one\nback_up {told}\n",
+        holds=f"{_body('backup.sh')}is_there {_words(step.name, one.store)}\n",
+        apply=f"{_body('backup.sh', *_parts(one))}only_one\n{call}\n",
     )
 
 
@@ -102,12 +103,19 @@ def restore(step: Restore) -> StepProgram:
     """Read beside what is there, then exchanged with it."""
     one = step.database
     tasks = [file_name(name) for name in step.tasks]
-    told = _words(one.store, one.user, one.name, step.name, step.aside, _head_file(one), *tasks)
-    return StepProgram(apply=f"{_body('backup.sh')}only_one\nrestore {told}\n")
+    call = f"restore {_words(one.store, one.user, one.name, step.name, step.aside, _head_file(one), *tasks)}"
+    if one.engine == "mysql":
+        call = f"restore_mysql {_words(one.store, step.name, step.run, _head_file(one), *tasks)}"
+    return StepProgram(apply=f"{_body('backup.sh', *_parts(one))}only_one\n{call}\n")
 
 
 def _body(*parts: str) -> str:
     return "".join(part(name) for name in ("files.sh", "docker.sh", "catalogue.sh", *parts))
+
+
+def _parts(database: Database) -> tuple[str, ...]:
+    """What must be known beyond Postgres."""
+    return ("mysql.sh",) if database.engine == "mysql" else ()
 
 
 def _started(copy: CopyServer, name: str) -> str:
