@@ -1,123 +1,106 @@
-"""Everything that changes an app on a host, again and again under load: no request fails, no WebSocket drops.
+"""Everything that changes an app on a host, again and again under load: no request fails, no WebSocket drops, no job is
+lost.
 
-An open loop of keep-alive GETs and POSTs of 200 bytes (half each) asks the front door of a lab host all the time, at
-2,000 a second or, where this machine carries less, at six tenths of what it carries when nothing else runs: client,
-doors, backend and the deploys share its cores. Resets, timeouts (10 s) and every status but 200 count as failures, and
-below 95 % of the rate the run is void. Meanwhile, in turn and ten times each: a new version, a changed variable, a
-rollback, more copies and fewer, another app that is added to the host and taken away again. 50 WebSockets are opened
-before each act, and have to answer after it. `--requests`, `--times` and `--rate` make it shorter.
+An open loop of keep-alive requests asks the front door of a lab host all the time. Resets, timeouts (10 s) and every
+other status than the right one count as failures, and below 95 % of the rate the run is void. Meanwhile, in turn and
+ten times each: a new version, a changed variable, a rollback, more copies and fewer, another app that is added to the
+host and taken away again. Two halves, each on a host of its own (`--only light`, `--only reference`):
+
+light      GETs and POSTs of 200 bytes (half each) to a backend that does nothing, at 2,000 a second. 50 WebSockets
+           are opened before each act, and have to answer after it.
+reference  the reference app whole: API, workers, relay, sweeper, Postgres, Valkey and a bucket, at 300 requests a
+           second. One in ten is a POST, one in 300 orders a picture. At the end every order has ended in one picture
+           that is kept and paid for once, and there is no other.
+
+Where this machine carries less, the rate is six tenths of what it carries when nothing else runs: client, doors,
+backend and the deploys share its cores. `--requests`, `--times` and `--rate` make a half shorter.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import websockets
 
-import light_app
+import light_on_host
+import reference_on_host
 from figures import Goals, machine, table
-from hosted import BASE, DOOR, Hosted, on_host
-from load import Tally, To, open_loop_to
+from hosted import DOOR, Hosted, on_host
+from load import Tally, To, echoes, open_loop_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REQUESTS, TIMES, RATE = 1_000_000, 10, 2000.0
-ROOM = 0.6
-SOCKETS = 50
-IMAGE = "towline-light:1"
-SETTLE = 3.0
-TRIED = (200.0, 500.0, 1000.0, 1500.0, 2000.0, 2500.0, 3350.0)
+    from load import Ask
 
-COMPOSE = """
-services:
-  web:
-    image: {image}
-    ports: ["8000:8000"]
-    stop_grace_period: 10s
-    environment: {{HOST: 0.0.0.0, PORT: "8000", VERSION: "{version}", EXTRA: "{extra}"}}
-"""
-PAGE = """
-app: {app}
-services:
-  web: {{kind: web, ready: /, scale: 2, max_job: 60s}}
-targets:
-  box:
-    sites:
-      box: {{kind: host, ssh: root@{name}, ssh_config: near.conf, address: {address}{domain}}}
-"""
+TIMES, ROOM = 10, 0.6
+SOCKETS = 50
+SETTLE = 3.0
+TRIED = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.7)
+"""What is tried to find what this machine carries, in parts of the wanted rate."""
+
 OTHER = "other.example"
 
 
-def write(app: Hosted, version: str, extra: str = "") -> None:
-    """Another version, or another variable."""
-    (app.folder / "compose.yaml").write_text(COMPOSE.format(image=IMAGE, version=version, extra=extra))
+@dataclass(frozen=True)
+class Wish:
+    """Requests at least, their rate, and how often each act is done."""
+
+    requests: int
+    rate: float
+    times: int
 
 
-def project(app: Hosted, name: str, domain: str | None) -> Hosted:
-    """The project of an app on the host."""
-    folder = app.folder.parent / name
-    folder.mkdir(exist_ok=True)
-    for conf in ("direct.conf", "far.conf"):
-        shutil.copy(app.folder / conf, folder / conf)
-    # One authority for both: a machine's door that has to begin with certificates is another one.
-    told = f", certificates: internal{f', domain: {domain}' if domain else ''}"
-    page = PAGE.format(app=name, name=app.host.name, address=app.host.ipv4, domain=told)
-    (folder / "towline.yaml").write_text(page)
-    made = Hosted(folder, app.lab, app.host)
-    write(made, "v0")
-    return made
+@dataclass
+class Half:
+    """An app under load, another one that comes and goes, and how often each act is done; `times` has their seconds.
 
+    `quick` is how many seconds 99 of 100 answers may take at a rate that is carried.
+    """
 
-def built(app: Hosted) -> None:
-    """The image of the light app, on the host."""
-    with tempfile.TemporaryDirectory() as name:
-        context = Path(name)
-        (context / "server.py").write_text(light_app.SERVER)
-        (context / "Dockerfile").write_text(
-            f"FROM {BASE}\nRUN python3 -m venv /v && /v/bin/pip install -q uvicorn websockets httptools uvloop\n"
-            'COPY server.py /\nCMD ["/v/bin/python", "/server.py"]\n'
-        )
-        app.lab.docker.run("build", "-t", IMAGE, str(context), within=600)
-    app.host.load(IMAGE, DOOR)
+    app: Hosted
+    other: Hosted
+    service: str
+    write: Callable[[Hosted, str, str], None]
+    ask: Callable[[int], Ask]
+    wish: Wish
+    copies: int = 2
+    quick: float = 0.1
+    sockets: int = 0
+    times: dict[str, list[float]] = field(default_factory=dict)
 
-
-class Acts:
-    """What is done to the app, in turn; each keeps its seconds."""
-
-    def __init__(self, app: Hosted, other: Hosted) -> None:
-        self._app, self._other = app, other
-        self.times: dict[str, list[float]] = {}
+    @property
+    def to(self) -> To:
+        """Where its requests go."""
+        return To(self.app.host.name, 80, self.app.host.ipv4)
 
     def of_round(self, number: int) -> list[tuple[str, Callable[[], float]]]:
-        """One round of all."""
-        app, other = self._app, self._other
+        """One round of all acts."""
+        app, other = self.app, self.other
         return [
             ("deploy", lambda: self._deployed(f"v{number}")),
             ("changed variable", lambda: self._deployed(f"v{number}", f"x{number}")),
             ("rollback", lambda: app.towline("rollback", "-t", "box")),
-            ("scale up", lambda: app.towline("scale", "box", "web=3", "--yes")),
-            ("scale down", lambda: app.towline("scale", "box", "web=2", "--yes")),
+            ("scale up", lambda: app.towline("scale", "box", f"{self.service}={self.copies + 1}", "--yes")),
+            ("scale down", lambda: app.towline("scale", "box", f"{self.service}={self.copies}", "--yes")),
             ("another app added", lambda: other.towline("deploy", "box", "--yes")),
             ("another app removed", lambda: other.towline("destroy", "box", "--name", "other/box")),
         ]
 
     def _deployed(self, version: str, extra: str = "") -> float:
-        write(self._app, version, extra)
-        return self._app.towline("deploy", "box", "--yes")
+        self.write(self.app, version, extra)
+        return self.app.towline("deploy", "box", "--yes")
 
 
-async def sockets_to(to: To) -> list[websockets.ClientConnection]:
+async def sockets_to(to: To, count: int) -> list[websockets.ClientConnection]:
     """New WebSockets through the front door."""
     uri = f"ws://{to.host}:{to.port}/"
-    opened = (websockets.connect(uri, host=to.address, open_timeout=20, proxy=None) for _ in range(SOCKETS))
+    opened = (websockets.connect(uri, host=to.address, open_timeout=20, proxy=None) for _ in range(count))
     return list(await asyncio.gather(*opened))
 
 
@@ -136,38 +119,38 @@ async def ended(sockets: list[websockets.ClientConnection]) -> int:
     return sum(await asyncio.gather(*(lost(one) for one in sockets)))
 
 
-async def carried(to: To, rate: float) -> Tally:
+async def carried(half: Half, rate: float) -> Tally:
     """The load at a rate for some seconds, with nothing else going on."""
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(SETTLE, stop.set)
-    return await open_loop_to(to, rate=rate, stop=stop)
+    return await open_loop_to(half.to, rate=rate, stop=stop, ask=half.ask)
 
 
-def full_rate(to: To) -> float:
-    """The highest of the tried rates that is carried: nothing fails, and 99 of 100 answers come within 100 ms."""
-    best = TRIED[0]
-    for rate in TRIED:
-        tally = asyncio.run(carried(to, rate))
-        if tally.failed or tally.quantile(0.99) > 0.1 or tally.rate < 0.97 * rate:
+def full_rate(half: Half) -> float:
+    """The highest of the tried rates that is carried: nothing fails, and 99 of 100 answers are quick."""
+    best = TRIED[0] * half.wish.rate
+    for rate in (part * half.wish.rate for part in TRIED):
+        tally = asyncio.run(carried(half, rate))
+        if tally.failed or tally.quantile(0.99) > half.quick or tally.rate < 0.97 * rate:
             break
         best = rate
     return best
 
 
-async def under_load(to: To, rate: float, acts: Acts, wish: argparse.Namespace) -> tuple[Tally, int, int]:
+async def under_load(half: Half, rate: float) -> tuple[Tally, int, int]:
     """All rounds under load, then more of it until there were enough requests; WebSockets opened, and lost."""
     stop, tally = asyncio.Event(), Tally()
-    load = asyncio.create_task(open_loop_to(to, rate=rate, stop=stop, tally=tally))
+    load = asyncio.create_task(open_loop_to(half.to, rate=rate, stop=stop, tally=tally, ask=half.ask))
     opened = lost = 0
     try:
-        for number in range(wish.times):
-            for name, act in acts.of_round(number):
-                sockets = await sockets_to(to)
-                acts.times.setdefault(name, []).append(await asyncio.to_thread(act))
+        for number in range(half.wish.times):
+            for name, act in half.of_round(number):
+                sockets = await sockets_to(half.to, half.sockets)
+                half.times.setdefault(name, []).append(await asyncio.to_thread(act))
                 opened, lost = opened + len(sockets), lost + await ended(sockets)
-                took = acts.times[name][-1]
+                took = half.times[name][-1]
                 print(f"{number + 1}. {name}: {took:.1f} s, {tally.failed} failed, {lost} lost", flush=True)
-        while tally.sent < wish.requests:
+        while tally.sent < half.wish.requests:
             await asyncio.sleep(0.5)
     finally:
         stop.set()
@@ -175,30 +158,13 @@ async def under_load(to: To, rate: float, acts: Acts, wish: argparse.Namespace) 
     return tally, opened, lost
 
 
-def wished() -> argparse.Namespace:
-    """What the command line asks for."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--requests", type=int, default=REQUESTS)
-    asked.add_argument("--times", type=int, default=TIMES)
-    asked.add_argument("--rate", type=float, default=RATE)
-    return asked.parse_args()
-
-
-def main() -> int:
-    """Measure and print."""
-    wish, began = wished(), time.monotonic()
-    machine(front_door=DOOR)
-    with on_host() as host:
-        built(host)
-        app, other = project(host, "light", None), project(host, "other", OTHER)
-        app.towline("deploy", "box", "--yes")
-        to = To(app.host.name, 80, app.host.ipv4)
-        full = full_rate(to)
-        rate = min(wish.rate, ROOM * full)
-        print(f"carried when nothing else runs: {full:.0f}/s; asked: {rate:.0f}/s", flush=True)
-        acts = Acts(app, other)
-        tally, opened, lost = asyncio.run(under_load(to, rate, acts, wish))
-    rows = [(name, str(len(times)), f"{sorted(times)[len(times) // 2]:.1f} s") for name, times in acts.times.items()]
+def measured(half: Half, goals: Goals, name: str) -> None:
+    """One half under load, its table, and its goals."""
+    began, full = time.monotonic(), full_rate(half)
+    rate = min(half.wish.rate, ROOM * full)
+    print(f"carried when nothing else runs: {full:.0f}/s; asked: {rate:.0f}/s", flush=True)
+    tally, opened, lost = asyncio.run(under_load(half, rate))
+    rows = [(name, str(len(times)), f"{sorted(times)[len(times) // 2]:.1f} s") for name, times in half.times.items()]
     table(("act", "times", "median"), rows)
     print(
         f"{tally.sent} requests, {tally.failed} failed {tally.failures or ''}; {tally.rate:.0f}/s of {rate:.0f}/s; "
@@ -206,11 +172,60 @@ def main() -> int:
         f"worst {tally.quantile(1) * 1000:.0f} ms; {opened} WebSockets, {lost} lost; "
         f"{time.monotonic() - began:.0f} s in all"
     )
-    goals = Goals("deploy-under-load")
-    goals.at_least("requests", float(tally.sent), "requests", wish.requests)
-    goals.at_most("failed", float(tally.failed), "requests", 0)
-    goals.at_most("websockets_lost", float(lost), "sockets", 0)
-    goals.at_least("rate_kept", tally.rate / rate, "ratio", 0.95)
+    goals.at_least(f"{name}_requests", float(tally.sent), "requests", half.wish.requests)
+    goals.at_most(f"{name}_failed", float(tally.failed), "requests", 0)
+    if half.sockets:
+        goals.at_most(f"{name}_websockets_lost", float(lost), "sockets", 0)
+    goals.at_least(f"{name}_rate_kept", tally.rate / rate, "ratio", 0.95)
+
+
+def light(wish: Wish, goals: Goals) -> None:
+    """A backend that does nothing: what is asked is the doors."""
+    with on_host() as host:
+        light_on_host.built(host)
+        app, other = light_on_host.project(host, "light", None), light_on_host.project(host, "other", OTHER)
+        app.towline("deploy", "box", "--yes")
+        half = Half(app, other, "web", light_on_host.write, echoes(app.host.name), wish, sockets=SOCKETS)
+        measured(half, goals, "light")
+
+
+def reference(wish: Wish, goals: Goals) -> None:
+    """The reference app whole: what is asked is the engine, and what becomes of its jobs."""
+    with on_host() as host:
+        light_on_host.built(host)
+        made = reference_on_host.deployed(host)
+        other = light_on_host.project(host, "other", OTHER)
+        half = Half(made.app, other, "api", reference_on_host.write, made.ask, wish, copies=1, quick=0.5)
+        measured(half, goals, "reference")
+        found = made.outcome()
+    print(f"{found.ordered} pictures ordered; {found.again} needed more than one attempt")
+    goals.at_least("jobs", float(found.ordered), "jobs", wish.times)
+    goals.at_most("lost_jobs", float(found.lost), "jobs", 0)
+    goals.at_most("other_effects", float(found.other), "pictures", 0)
+
+
+HALVES = {"light": (light, 1_000_000, 2000.0), "reference": (reference, 50_000, 300.0)}
+"""Each half, with its requests at least and their rate."""
+
+
+def wished() -> argparse.Namespace:
+    """What the command line asks for."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--only", choices=sorted(HALVES))
+    asked.add_argument("--requests", type=int)
+    asked.add_argument("--times", type=int, default=TIMES)
+    asked.add_argument("--rate", type=float)
+    return asked.parse_args()
+
+
+def main() -> int:
+    """Measure and print."""
+    wish, goals = wished(), Goals("deploy-under-load")
+    machine(front_door=DOOR)
+    for name, (half, requests, rate) in HALVES.items():
+        if wish.only in (None, name):
+            print(f"\n{name}", flush=True)
+            half(Wish(wish.requests or requests, wish.rate or rate, wish.times), goals)
     return goals.close()
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TIMEOUT = 10.0
+
+Ask = tuple[bytes, int]
+"""A request as it is sent, and the status that is the right answer."""
 
 
 @dataclass
@@ -22,7 +29,7 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """Everything that was not answered with 200."""
+        """Everything that was not answered rightly."""
         return sum(self.failures.values())
 
     @property
@@ -97,24 +104,35 @@ async def open_loop(port: int, host: str, *, rate: float, stop: asyncio.Event, c
     return await open_loop_to(To(host, port), rate=rate, stop=stop, connections=connections)
 
 
-async def open_loop_to(
-    to: To, *, rate: float, stop: asyncio.Event, connections: int = 64, tally: Tally | None = None
-) -> Tally:
-    """The same to any address; `tally` is counted on while it lasts."""
-    tally = tally or Tally()
+def echoes(host: str) -> Callable[[int], Ask]:
+    """GETs and POSTs of 200 bytes in turn."""
     body = b"x" * 200
     requests = (
-        f"GET /?n=1 HTTP/1.1\r\nHost: {to.host}\r\n\r\n".encode(),
-        f"POST /echo HTTP/1.1\r\nHost: {to.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body,
+        f"GET /?n=1 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode(),
+        f"POST /echo HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body,
     )
-    due: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
+    return lambda count: (requests[count % 2], 200)
+
+
+async def open_loop_to(
+    to: To,
+    *,
+    rate: float,
+    stop: asyncio.Event,
+    connections: int = 64,
+    tally: Tally | None = None,
+    ask: Callable[[int], Ask] | None = None,
+) -> Tally:
+    """The same to any address; `tally` is counted on while it lasts. `ask` makes other requests, by their number."""
+    tally, ask = tally or Tally(), ask or echoes(to.host)
+    due: asyncio.Queue[tuple[float, Ask] | None] = asyncio.Queue()
     workers = [asyncio.create_task(_worker(to, due, tally)) for _ in range(connections)]
     began = time.monotonic()
     count = 0
     while not stop.is_set():
         now = time.monotonic() - began
         while count < now * rate:
-            due.put_nowait((began + count / rate, requests[count % 2]))
+            due.put_nowait((began + count / rate, ask(count)))
             count += 1
         tally.sent = count
         await asyncio.sleep(0.002)
@@ -125,10 +143,10 @@ async def open_loop_to(
     return tally
 
 
-async def _worker(to: To, due: asyncio.Queue[tuple[float, bytes] | None], tally: Tally) -> None:
+async def _worker(to: To, due: asyncio.Queue[tuple[float, Ask] | None], tally: Tally) -> None:
     connection: _Connection | None = None
     while (work := await due.get()) is not None:
-        at, request = work
+        at, (request, right) = work
         try:
             if connection is None or connection.closed:
                 _, connection = await asyncio.get_running_loop().create_connection(_Connection, to.address, to.port)
@@ -142,7 +160,7 @@ async def _worker(to: To, due: asyncio.Queue[tuple[float, bytes] | None], tally:
             _drop(connection)
             connection = None
         else:
-            if status == 200:
+            if status == right:
                 tally.good += 1
                 tally.latencies.append(time.monotonic() - at)
             else:

@@ -235,13 +235,13 @@ class Bucket(Server):
         keys = {"accessKey": self.name, "secretKey": PASSWORD}
         rights = [f"{act}:{self.name}" for act in ("Read", "Write", "List", "Tagging")]
         config.write_text(json.dumps({"identities": [{"name": "app", "credentials": [keys], "actions": rights}]}))
-        ports = {f"-{part}.port{kind}": free_port() for part in _WEED_PARTS for kind in ("", ".grpc")}
+        ports = {f"-{part}.port{kind}": free_port() for part in WEED_PARTS for kind in ("", ".grpc")}
         ports["-s3.port"] = self.port
         weed = str(Path(sysconfig.get_path("scripts"), "weed"))
         places = [f"-dir={data}", f"-s3.config={config}", f"-bucket={self.name}"]
         sockets = [f"-filer.localSocket={self.folder}/filer.sock", f"-s3.localSocket={self.folder}/s3.sock"]
         numbers = [f"{name}={port}" for name, port in ports.items()]
-        return [weed, "-logtostderr", "mini", *_WEED_OPTIONS, *places, *sockets, *numbers]
+        return [weed, "-logtostderr", "mini", *WEED_OPTIONS, *places, *sockets, *numbers]
 
     def answers(self) -> bool:
         """With the bucket there, an object that is not is refused as such; before, nothing or another refusal."""
@@ -265,8 +265,8 @@ class Bucket(Server):
         return True
 
 
-_WEED_PARTS = ("master", "volume", "filer", "s3", "admin")
-_WEED_OPTIONS = (
+WEED_PARTS = ("master", "volume", "filer", "s3", "admin")
+WEED_OPTIONS = (
     "-ip=127.0.0.1",
     "-ip.bind=127.0.0.1",
     "-s3.port.iceberg=0",

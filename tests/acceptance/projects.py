@@ -6,22 +6,20 @@ import contextlib
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.real_servers import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 APPS = Path(__file__).resolve().parent / "apps"
 TOWLINE = str(Path(sys.executable).parent / "towline")
@@ -196,35 +194,6 @@ def ask(url: str, *, within: float = DEADLINE) -> httpx.Response:
         return client.get(address.copy_with(host="127.0.0.1"), headers={"Host": address.netloc.decode()})
 
 
-def until(condition: Callable[[], Any], what: str, within: float = DEADLINE) -> Any:
-    """The first truthy answer of a condition; fails when there is none in time."""
-    deadline = time.monotonic() + within
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
-        time.sleep(0.01)
-    return answer
-
-
-def lives(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def free_port() -> int:
-    """A port that was free a moment ago, below those that the system gives out by itself."""
-    for port in range(12000 + secrets.randbelow(4000), 20000):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
-
-
 @contextlib.contextmanager
 def project(app: Path, folder: Path, name: str | None = None) -> Iterator[Project]:
     """A copy of an app, under a unique name unless one is given; at the end all of it is deleted, no process is left.
@@ -254,9 +223,20 @@ def _cleared(made: Project) -> dict[int, str]:
         if ran.status != 0:
             sys.stderr.write(f"purging failed:\n{ran.out}{ran.err}")
     with contextlib.suppress(AssertionError):
-        until(lambda: not made.processes(), "everything has ended", within=10)
+        until(lambda: not made.processes(), "everything has ended", 10)
     left = made.processes()
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return left
+
+
+@contextlib.contextmanager
+def lab_of(project: Path) -> Iterator[None]:
+    """A block in which a project may have a lab, which is down afterwards."""
+    try:
+        yield
+    finally:
+        if project.is_dir():
+            words = [TOWLINE, "lab", "down"]
+            subprocess.run(words, cwd=project, capture_output=True, check=False, timeout=300)

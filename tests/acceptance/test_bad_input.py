@@ -10,7 +10,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.acceptance.projects import APPS, TOWLINE, Project, free_port
+from tests.acceptance.projects import APPS, TOWLINE, Project
+from tests.real_servers import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from tests.acceptance.projects import Project, ask, free_port, lives, until
+from tests.acceptance.projects import Project, ask
+from tests.processes import lives
+from tests.real_servers import free_port, until
 
 
 def test_one_variable_replaces_one_service(tiny: Project) -> None:
@@ -159,7 +161,9 @@ def test_failing_swap_after_starts_the_old_one_again(tiny: Project) -> None:
     tiny.change("towline.yaml", "{ max_job: 10s }", "{ max_job: 10s, single: true }")
     tiny.up()
     tiny.version("worker", "two")
-    tiny.change("compose.yaml", "VERSION: two", "VERSION: two\n      CRASH: 'yes'")
+    # A shell is at its end long before a worker counts as settled, however busy the machine is.
+    dies = "command: [sh, -c, 'echo worker cannot live >&2; exit 3']"
+    tiny.change("compose.yaml", "    build: ./worker\n", f"    build: ./worker\n    {dies}\n")
     done = tiny.run("up", "--detach").must(4)
     assert "worker cannot live" in done.err
     assert tiny.instances()["worker"]["state"] == "ready"

@@ -11,11 +11,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.real_servers import free_port, until
 
 from towline_supervisor.client import Client
 
@@ -80,14 +80,6 @@ time.sleep(600)
 """
 
 
-def eventually(holds: Callable[[], object], what: str) -> None:
-    """Ask until it is so."""
-    until = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < until, f"never came true: {what}"
-        time.sleep(0.02)
-
-
 class Run:
     """A combined start and what it has printed so far."""
 
@@ -109,7 +101,7 @@ class Run:
             return next((number for number, line in enumerate(self.lines[after:], after) if text in line), None)
 
         try:
-            eventually(lambda: find() is not None or self.process.poll() is not None, f"a line with {text!r}")
+            until(lambda: find() is not None or self.process.poll() is not None, f"a line with {text!r}")
             self._reader.join(0 if self.process.poll() is None else DEADLINE)
             found = find()
             assert found is not None
@@ -140,14 +132,7 @@ class Run:
 @pytest.fixture
 def port() -> int:
     """A port that was free a moment ago, below those that the kernel hands out."""
-    for candidate in range(26_000 + os.getpid() % 5_000, 32_000):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return candidate
-    raise AssertionError("no port is free")
+    return free_port()
 
 
 @pytest.fixture
@@ -311,7 +296,7 @@ def test_stalled_reader_holds_up_nobody(tmp_path: Path) -> None:
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process, contextlib.ExitStack() as end:
         end.callback(process.kill)
-        eventually((tmp_path / "c").exists, "the socket")
+        until((tmp_path / "c").exists, "the socket")
         with Client(tmp_path / "c") as client:
             assert client.process("wait", name="loud", within=DEADLINE)["state"] == "ready"
             resident = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.acceptance.projects import lab_of
 from tests.acceptance.test_docs import run_blocks
+from tests.lab.hosted_app import ON_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder whose lab is down afterwards."""
-    yield tmp_path
-    project = tmp_path / "hello"
-    if project.is_dir():
-        argv = [sys.executable, "-m", "towline.cli.main", "lab", "down"]
-        subprocess.run(argv, cwd=project, capture_output=True, check=False, timeout=300)
+    with lab_of(tmp_path / "hello"):
+        yield tmp_path
 
 
 def test_the_guide_is_true(checkout: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.acceptance.projects import lab_of
 from tests.acceptance.test_docs import run_blocks
+from tests.lab.hosted_app import ON_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh", "curl", "openssl"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS, pytest.mark.needs("curl", "openssl")]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder whose lab is down afterwards."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    yield tmp_path
-    project = tmp_path / "shop"
-    if project.is_dir():
-        argv = [sys.executable, "-m", "towline.cli.main", "lab", "down"]
-        subprocess.run(argv, cwd=project, capture_output=True, check=False, timeout=300)
+    with lab_of(tmp_path / "shop"):
+        yield tmp_path
 
 
 def test_from_a_bare_server_to_https_and_through_the_runbook(checkout: Path, folder: Path) -> None:

@@ -8,7 +8,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.acceptance.projects import Project, ask, lives, until
+from tests.acceptance.projects import Project, ask
+from tests.processes import lives
+from tests.real_servers import until
 
 if TYPE_CHECKING:
     import subprocess

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.acceptance.projects import lab_of
 from tests.acceptance.test_docs import run_blocks
+from tests.lab.hosted_app import ON_HOSTS
 
 from towline.lab.images import bake
 
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
 
     from towline.lab.host import Lab
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
 
 @pytest.fixture
@@ -33,11 +29,8 @@ def folder(tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterato
         if name in lab.docker.environment:
             monkeypatch.setenv(name, lab.docker.environment[name])
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    yield tmp_path
-    project = tmp_path / "press"
-    if project.is_dir():
-        argv = [sys.executable, "-m", "towline.cli.main", "lab", "down"]
-        subprocess.run(argv, cwd=project, capture_output=True, check=False, timeout=300)
+    with lab_of(tmp_path / "press"):
+        yield tmp_path
 
 
 def test_the_guide_to_images_is_true(checkout: Path, folder: Path) -> None:

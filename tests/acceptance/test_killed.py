@@ -7,10 +7,13 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.acceptance.projects import Project, lives, until
+from tests.processes import lives
+from tests.real_servers import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.acceptance.projects import Project
 
 WAYS = ("up", "resume", "rollback")
 STEP = 1 if os.environ.get("TOWLINE_EVERY_POINT") else len(WAYS)

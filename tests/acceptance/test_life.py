@@ -11,7 +11,9 @@ import threading
 import uuid
 from typing import TYPE_CHECKING
 
-from tests.acceptance.projects import TOWLINE, Project, ask, lives, until
+from tests.acceptance.projects import TOWLINE, Project, ask
+from tests.processes import lives
+from tests.real_servers import until
 
 if TYPE_CHECKING:
     from pathlib import Path

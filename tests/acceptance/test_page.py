@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from tests.acceptance.projects import Project, ask, project, until
+from tests.acceptance.projects import Project, ask, project
+from tests.real_servers import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +117,7 @@ def test_stores_answer_only_on_this_machine(postcards: Project) -> None:
     """Every socket that any process of the demo listens on is on the loopback address."""
     import psutil
 
+    postcards.run("up", "--detach", within=120).must()  # another test may have ended between `down` and `up`
     ours = set(postcards.processes())
     listening = [one for one in psutil.net_connections("tcp") if one.status == "LISTEN" and one.pid in ours]
     assert len(listening) >= 5

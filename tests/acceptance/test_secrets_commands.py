@@ -49,6 +49,16 @@ def test_a_value_from_a_pipe_is_kept_and_only_revealed_when_asked(
     assert towline("reveal", "API_TOKEN").stdout == f"{VALUE}\n"
 
 
+def test_what_a_host_may_be_told_besides_is_of_use(towline: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """The name of the app, a limit, a login: nothing asks for them, and yet they change what is deployed."""
+    for name in ("PUBLIC_HOST", "API_READ_ONLY", "API_MEMORY", "REGISTRY_USER", "WEBHOOK_SECRET"):
+        assert "nothing of production asks" not in towline("set", name, stdin="a-value\n").stderr, name
+    assert "nothing of production asks for NOBODY_READS_IT" in towline("set", "NOBODY_READS_IT", stdin="x\n").stderr
+    states = {one["name"]: one["state"] for one in json.loads(towline("list", "--json").stdout)["secrets"]}
+    assert {name for name, state in states.items() if state == "unused"} == {"NOBODY_READS_IT"}
+    assert "WEB_MEMORY" not in states
+
+
 def test_missing_names_are_an_exit_status(towline: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """10 while something is missing, 0 after; `export` refuses with every missing name and writes no half file."""
     before = towline("list", "--json")

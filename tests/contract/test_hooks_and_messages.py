@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import subprocess
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -70,6 +71,16 @@ def test_before_stops_when_it_fails(tmp_path: Path) -> None:
     assert refused.value.hint == f"( cd {tmp_path} && exit 3 )"
     hooks.before(Hooks(before="exit 0"), tmp_path, ABOUT, Talk())
     hooks.before(Hooks(), tmp_path, ABOUT, Talk())
+
+
+def test_what_to_type_again_works_in_any_folder(tmp_path: Path) -> None:
+    """Also in one whose name has a blank and a quote."""
+    folder = tmp_path / "ann's shop"
+    folder.mkdir()
+    with pytest.raises(Refused) as refused:
+        hooks.before(Hooks(before="pwd; exit 3"), folder, ABOUT, Talk())
+    ran = subprocess.run(["sh", "-c", refused.value.hint or ""], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (3, f"{folder}\n")
 
 
 def test_a_hook_that_goes_on_and_on_is_ended(tmp_path: Path) -> None:
@@ -165,10 +176,12 @@ def test_what_is_not_sent_is_a_warning_without_the_address(inbox: Inbox) -> None
     notice = Notice("OPS_URL", None, "always")
     assert told(inbox, WENT, notice) == ("Nobody was told by OPS_URL: it answered 404",)
     values = {"GONE": Secret(f"http://127.0.0.1:{free_port()}/a-secret-part"), "WRONG": Secret("ftp://a-secret-part")}
-    wanted = [Notice(name, None, "always") for name in ("GONE", "WRONG", "NONE")]
+    values["TORN"] = Secret("http://[a-secret-part")
+    wanted = [Notice(name, None, "always") for name in ("GONE", "WRONG", "TORN", "NONE")]
     warnings = notify.notify(wanted, values, WENT)
     assert [one.sentence.rpartition(": ")[2] for one in warnings] == [
         "it cannot be reached",
+        "its value is no http address",
         "its value is no http address",
         "it has no value",
     ]

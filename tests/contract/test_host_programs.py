@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,10 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("sh", "flock", "setsid")
 
-PARTS = (
-    "batch.sh", "farewell.sh", "files.sh", "journal.sh", "leaving.sh", "lock.sh", "neighbours.sh", "observe.sh",
-    "shell.sh", "stash.sh", "task.sh", "words.sh",
-)  # fmt: skip
+PARTS = sorted(one.name for one in resources.files("towline.drivers.host").iterdir() if one.name.endswith(".sh"))
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

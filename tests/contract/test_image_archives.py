@@ -17,12 +17,13 @@ import pytest
 
 from towline.core.errors import Defect, SiteUnreachable, StepFailed
 from towline.core.secret import Secret
-from towline.drivers.host.images import clear_away, load_image, taking
-from towline.drivers.host.programs import part, program
+from towline.drivers.host.images import build_image, clear_away, load_image, taking
+from towline.drivers.host.programs import program
+from towline.drivers.host.stash import exports
 from towline.drivers.host.upload import upload
 from towline.ops.image_archive import read_archive
 from towline.ops.registry_logins import Logins
-from towline.steps.images import ClearAway, LoadImage
+from towline.steps.images import BuildImage, ClearAway, LoadImage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
 LAYERS = tuple(random.Random(number).randbytes(300_000) for number in range(3))
 DIGESTS = tuple(f"sha256:{hashlib.sha256(one).hexdigest()}" for one in LAYERS)
 CONFIG = json.dumps({"rootfs": {"type": "layers", "diff_ids": list(DIGESTS)}}).encode()
-
-
-@pytest.mark.parametrize("name", ["images.sh", "build.sh"])
-def test_programs_about_images_are_shell(name: str) -> None:
-    """Each file is read by the shell of a host as it travels."""
-    subprocess.run(["sh", "-n", "-c", part(name)], check=True)
 
 
 def archive(file: Path, members: dict[str, bytes], links: dict[str, str] | None = None) -> Path:
@@ -289,3 +284,27 @@ def test_without_any_login_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     assert Logins({"DOCKER_CONFIG": str(tmp_path)}).login_of("postgres:18") is None
     assert Logins({"HOME": str(tmp_path / "nowhere")}).login_of("postgres:18") is None
+
+
+@pytest.mark.needs("sh", "tar")
+def test_build_arguments_may_be_called_as_anything_is(tmp_path: Path) -> None:
+    """Names that the program has for its own words, and the path of programs: each is an argument, and nothing else."""
+    home, tools, work, part = tmp_path / "home", tmp_path / "tools", tmp_path / "work", "0" * 64
+    given = {name: f"no {name}" for name in ("PATH", "engine", "env", "folder", "how", "name", "names", "within")}
+    for one in (home / "incoming", home / "stash/.env", tools, work):
+        one.mkdir(parents=True)
+    (home / "stash/.env/d1").write_text(exports(given))
+    with tarfile.open(home / "incoming" / part, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("Dockerfile"))
+    (tools / "docker").write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" "$name, $PATH" >{tmp_path}/asked\n')
+    (tools / "docker").chmod(0o755)
+    step = build_image(BuildImage("shop:1", part, {"towline.app": "shop"}, 2**30, args="d1"))
+    text = f"work={work}\n" + program(str(home), step.apply, "words.sh")
+    environ = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+    ran = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False, env=environ, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "built shop:1\n"), ran.stderr
+    asked, told = (tmp_path / "asked").read_text().splitlines()
+    assert "--tag shop:1 " in asked
+    assert asked.endswith(f" {home}/incoming/.context/context")
+    assert [word for word in given if f"--build-arg {word} " not in asked] == []
+    assert told == "no name, no PATH"

@@ -39,12 +39,6 @@ def told(call: str, home: str = "/var/lib/towline/shop/test") -> str:
     return sh(body + call)
 
 
-@pytest.mark.parametrize("name", ["wireguard.sh", "look_links.sh", "look_ground.sh"])
-def test_programs_are_shell(name: str) -> None:
-    """Each file is read by the shell of a host as it travels."""
-    subprocess.run(["sh", "-n", "-c", part(name)], check=True)
-
-
 @pytest.mark.parametrize(
     "step", [join_link(LINK), confirm_link(ConfirmLink(LINK.interface, PEERS)), leave_link(LeaveLink(LINK.interface))]
 )

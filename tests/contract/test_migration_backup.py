@@ -29,7 +29,7 @@ ENGINE = """#!/bin/sh
 # What is asked of a container is done here, next to a server that listens on a port of its own.
 shift 2
 case $1 in
-  ps) echo store ;;
+  ps) echo store store ;;
   inspect) echo running ;;
   info) echo {folder} ;;
   exec)
@@ -195,6 +195,17 @@ def test_a_restored_database_takes_the_place_of_the_other(site: Site) -> None:
     assert site.run(restore(step).apply)[0] == 0
     assert site.sql("select count(*) from orders") == ["20001"]
     assert len(list((site.folder / "home/tasks").iterdir())) == 1
+
+
+def test_a_restore_that_broke_off_while_the_database_was_closed_is_done_again(site: Site) -> None:
+    """Right before the two change names nobody can connect; power that fails there leaves it so."""
+    assert site.back_up("7")[0] == 0
+    site.sql("drop table orders")
+    with psycopg.connect(site.server.url, autocommit=True) as beside:
+        beside.execute(f"alter database {site.name} allow_connections false".encode())
+    status, _, sentence = site.run(restore(Restore(site.database, "7", "9")).apply)
+    assert (status, sentence) == (0, "")
+    assert site.sql("select count(*) from orders") == ["20000"]
 
 
 def test_a_backup_that_does_not_come_back_changes_nothing(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,12 @@ import pytest
 from tests.real_servers import free_port, until
 
 from towline.artifacts.maintenance import HEADER, PAGE, unavailable
+from towline.drivers.host.fresh import fresh_program
 from towline.drivers.host.inside import inside_program
 from towline.drivers.host.maintenance import set_maintenance
 from towline.drivers.host.programs import part, program
+from towline.steps.container import Container, Network
+from towline.steps.container import Test as HealthTest
 from towline.steps.maintenance import SetMaintenance
 
 if TYPE_CHECKING:
@@ -123,6 +127,66 @@ def test_a_command_inside_is_one_command(tmp_path: Path) -> None:
     docker.write_text("#!/bin/sh\n")
     gone = subprocess.run(["sh", "-c", text], env=environ, capture_output=True, text=True, check=False)
     assert (gone.returncode, gone.stderr) == (125, "api.1 does not run\n")
+
+
+ENGINE = """#!/bin/sh
+shift 2
+case $1 in
+  create) printf '%s=%s\\n' TOKEN "$TOKEN" >>{log}; printf '<%s>' "$@" >>{log}; echo c1 ;;
+  start) printf '%s\\n' "$*"; cat; exit 7 ;;
+  *) printf '\\n%s' "$*" >>{log} ;;
+esac
+"""
+"""A `docker` that writes down what it is asked, and whose containers say their input and end with 7."""
+
+FRESH = Container(
+    "shop-test-run.a1", "shop-api:1", command=("sh", "-c", "it's \"$HOME\""),
+    networks=(Network("shop-test-app"), Network("shop-test-db", internal=True)), test=HealthTest(()),
+)  # fmt: skip
+
+
+def test_a_command_in_a_container_of_its_own(tmp_path: Path) -> None:
+    """With its environment, in all its networks; its status comes through, and nothing of it is left."""
+    home, folder, log = tmp_path / "shop/test", tmp_path / "bin", tmp_path / "log"
+    (home / "stash/.env").mkdir(parents=True)
+    (home / "stash/.env/e1").write_text("export TOKEN='a value'\n")
+    folder.mkdir()
+    (folder / "docker").write_text(ENGINE.format(log=log))
+    (folder / "docker").chmod(0o755)
+    environ = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    text = fresh_program(str(home), FRESH, "e1", terminal=False)
+    ran = subprocess.run(["sh", "-c", text], input="in\n", env=environ, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (7, "start -ai shop-test-run.a1\nin\n", "")
+    asked, *others = log.read_text().removeprefix("\n").split("\nTOKEN=")[-1].splitlines()[1:]
+    assert "a value" not in text
+    assert f"<--label><towline.home={home}>" in asked
+    assert '<-i><-e><TOKEN><shop-api:1><sh><-c><it\'s "$HOME">' in asked
+    assert "<--network><shop-test-app>" in asked
+    assert others == ["network connect shop-test-db shop-test-run.a1", "rm -fv shop-test-run.a1"]
+    gone = fresh_program(str(home), FRESH, "e2", terminal=True)
+    ran = subprocess.run(["sh", "-c", gone], env=environ, capture_output=True, text=True, check=False)
+    assert ran.returncode == 125
+    assert "an environment was never sent to this host" in ran.stderr
+
+
+def test_a_container_of_its_own_goes_with_whoever_asked(tmp_path: Path) -> None:
+    """A terminal that hangs up ends it, whatever its command does."""
+    home, folder, log = tmp_path / "shop/test", tmp_path / "bin", tmp_path / "log"
+    for one in (home, folder):
+        one.mkdir(parents=True)
+    asked = f'echo "$3" >>{log}; case $3 in start) trap "" HUP; sleep 30 ;; esac'
+    (folder / "docker").write_text(f"#!/bin/sh\n{asked}\n")
+    (folder / "docker").chmod(0o755)
+    environ = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    text = fresh_program(str(home), FRESH, None, terminal=False)
+    process = subprocess.Popen(["sh", "-c", text], env=environ, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        until(lambda: log.exists() and "start" in log.read_text(), "the container is started")
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 129
+        assert log.read_text().splitlines()[-1] == "rm"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_caddy_answers_with_the_page_whatever_is_asked(tmp_path: Path, checkout: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,27 @@ def test_few_files_are_enough(listening: tuple[str, set[int]]) -> None:
     address, ports = listening
     wanted = sorted({*ports, *range(1, 200)})
     assert ports <= set(open_ports(address, wanted, Pace(at_once=20)))
+
+
+SHORT = """
+import socket
+from towline.ops.port_scan import Pace, open_ports
+
+held = [open("/dev/null") for _ in range(90)]
+with socket.socket() as one:
+    one.bind(("127.0.0.1", 0))
+    one.listen()
+    port = one.getsockname()[1]
+    print(port in open_ports("127.0.0.1", [*range(1, 400), port], Pace(within=0.3)))
+"""
+
+
+@pytest.mark.needs("sh")
+def test_what_cannot_be_asked_for_want_of_files_is_asked_again() -> None:
+    """Other parts of the program hold more of them than were left to them."""
+    words = ["sh", "-c", 'ulimit -n 128; exec "$0" -c "$1"', sys.executable, SHORT]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert (ran.returncode, ran.stdout) == (0, "True\n"), ran.stderr
 
 
 def test_rate_is_kept() -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from towline.artifacts.front_door import Route
 from towline.ops.host_browser import HostBrowser
-from towline.ops.verify_names import HEADERS, HSTS, UPSTREAM, Named, certificate, checks_of
+from towline.ops.verify_names import HEADERS, HSTS, UPSTREAM, Named, certificate, checks_of, places
+from towline.ops.workspace import public_host_of
+from towline.spec.model import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +98,15 @@ def test_right_version_through_the_door(server: Server) -> None:
     assert seen(server, wanted)[right] is True
     server.upstreams = [*wanted, "shop-api.r1.1:8000"]
     assert seen(server, wanted)[right] is False
+
+
+def test_a_host_that_has_nothing_but_an_ipv6_address(server: Server) -> None:
+    """Its address stands in brackets in a URL, for whoever opens it and for `verify`."""
+    host = public_host_of(Site("box", "host", {"ssh": "root@[2001:db8::1]:2222"}))
+    assert (host, public_host_of(Site("box", "host", {"ssh": "root@192.0.2.1"}))) == ("[2001:db8::1]", "192.0.2.1")
+    one = named(f"http://{host}:{server.port}")
+    with HostBrowser(places([one]), checked=True) as browser:
+        assert {check.ok for check in checks_of(one, browser)} == {True}
 
 
 def test_status_and_headers(server: Server) -> None:

@@ -98,6 +98,32 @@ def test_a_replay_is_turned_away_also_after_a_restart(scene: Scene, tmp_path: Pa
     assert "shop-api" not in scene.file.read_text()
 
 
+def test_a_replay_uses_up_nothing(scene: Scene) -> None:
+    """Who has overheard a call cannot keep others from calling."""
+    body, headers = scene.signed("0")
+    answers = [scene.send(body, headers).status_code for _ in range(TAKEN_MOST + 2)]
+    assert answers == [202] + [409] * (TAKEN_MOST + 1)
+    assert scene.call("1").status_code == 202
+    assert scene.send(body, headers).status_code == 409
+
+
+def test_calls_come_in_over_ipv6(tmp_path: Path) -> None:
+    """At the address that somebody gives."""
+    desk = Desk(SECRET, Seen(tmp_path / "seen.json"), lambda _: None)
+    try:
+        receiver = Receiver(("::1", 0), desk)
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        assert httpx.get(f"http://[::1]:{receiver.server_address[1]}/health").json() == {"ok": True}
+    finally:
+        receiver.shutdown()
+        thread.join()
+        receiver.server_close()
+
+
 def test_only_images_of_a_service_are_deployed_as_it(scene: Scene) -> None:
     """Of its own repository, and of no service that is not there."""
     foreign = scene.call(repository="ghcr.io/somebody/else")
@@ -118,9 +144,10 @@ def test_without_the_secret_nothing_is_told(scene: Scene) -> None:
 
 
 def test_who_asks_too_often_waits(scene: Scene) -> None:
-    """Whoever tries signatures out is stopped before any is looked at; a minute later there is room again."""
+    """Who tries signatures out learns nothing more; who has the secret is heard all the time, from the same address."""
     answers = [scene.send(b"{}", {}).status_code for _ in range(ASKED_MOST + 1)]
     assert answers == [401] * ASKED_MOST + [429]
+    assert scene.call("1").status_code == 202
     scene.seconds = 60.0
     assert scene.send(b"{}", {}).status_code == 401
 

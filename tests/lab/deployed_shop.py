@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
+from tests.lab.hosted_app import WEB, HostedApp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,26 +15,6 @@ if TYPE_CHECKING:
 IMAGE = "shop-api:1"
 IMAGES = (IMAGE, "postgres:18.6", "valkey/valkey:9", "caddy:2.11.7")
 
-SERVER = """
-import http.server, os, signal, sys, threading
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        body = os.environ["TEXT"].encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-if os.environ["TEXT"] == "broken":
-    sys.exit("it does not start: no such text")
-print("serving", os.environ["TEXT"], flush=True)
-server = http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Answer)
-server.daemon_threads = True
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-server.serve_forever(0.05)
-"""
 WORKER = """
 import os, signal, sys
 print("working with", bool(os.environ["REDIS_URL"]), flush=True)
@@ -82,32 +58,12 @@ targets:
 
 
 @dataclass
-class Shop:
-    """The project of the app, whose only target is the lab host."""
-
-    folder: Path
-    host: LabHost
+class Shop(HostedApp):
+    """The app; its only target is the lab host."""
 
     def write(self, text: str) -> None:
         """Let the API answer with this text from the next deploy on."""
         (self.folder / "compose.yaml").write_text(COMPOSE.format(image=IMAGE, text=text))
-
-    def towline(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project."""
-        argv = [sys.executable, "-m", "towline.cli.main", *words]
-        environ = {**os.environ, "XDG_CONFIG_HOME": str(self.folder.parent / "config")}
-        return subprocess.run(argv, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
-
-    def deploy(self) -> dict[str, object]:
-        """Deploy; it must succeed. What it says as JSON."""
-        done = self.towline("deploy", "production", "--yes", "--json")
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        found: dict[str, object] = json.loads(done.stdout)
-        return found
-
-    def answers(self) -> str:
-        """What a browser gets."""
-        return httpx.get(f"http://{self.host.ipv4}/", headers={"Host": self.host.name}, timeout=20).text
 
     def running(self) -> dict[str, str]:
         """The names of the containers that run, with their state; not of those that finish by themselves."""
@@ -119,7 +75,7 @@ def shop(folder: Path, lab: Lab, host: LabHost) -> Shop:
     """The project, and its images on the host."""
     project = folder / "shop"
     project.mkdir()
-    (project / "server.py").write_text(SERVER)
+    (project / "server.py").write_text(WEB)
     (project / "worker.py").write_text(WORKER)
     (project / "Dockerfile").write_text(
         'FROM python:3.11-slim\nCOPY server.py worker.py /\nCMD ["python3", "/server.py"]\n'

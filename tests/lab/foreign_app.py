@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tests.lab.hosted_app import HostedApp
 
 if TYPE_CHECKING:
     from towline.lab.docker import LabDocker
@@ -28,26 +25,10 @@ targets:
 
 
 @dataclass
-class ForeignApp:
+class ForeignApp(HostedApp):
     """A copy of the app, whose only target is the lab host."""
 
     name: str
-    folder: Path
-    host: LabHost
-
-    def towline(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project, with `given` on its standard input."""
-        argv = [sys.executable, "-m", "towline.cli.main", *words]
-        environ = {**os.environ, "XDG_CONFIG_HOME": str(self.folder.parent / "config")}
-        return subprocess.run(
-            argv, cwd=self.folder, env=environ, capture_output=True, text=True, check=False, input=given
-        )
-
-    def said(self, *words: str, given: str | None = None) -> str:
-        """What a command that must succeed says, on both streams."""
-        done = self.towline(*words, given=given)
-        assert done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
 
     def page_of_init(self) -> None:
         """Write the page that `towline init` guesses, and the target."""
@@ -63,10 +44,7 @@ class ForeignApp:
 
     def deploy(self) -> dict[str, Any]:
         """Deploy; it must succeed. What it says as JSON."""
-        done = self.towline("deploy", "production", "--yes", "--json", *told())
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        return self.told("deploy", "production", "--yes", *told())
 
     def change(self, old: str, new: str, file: str = "compose.yaml") -> None:
         """Replace a text in a file of the project."""
@@ -113,6 +91,6 @@ def foreign_app(name: str, folder: Path, lab: Lab, host: LabHost) -> ForeignApp:
     project = folder / name
     shutil.copytree(APPS / name, project)
     (project / "ssh_config").write_text(lab.ssh_config.read_text())
-    made = ForeignApp(name, project, host)
+    made = ForeignApp(project, host, name)
     made.page_of_init()
     return made

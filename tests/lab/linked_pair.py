@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
+from tests.lab.hosted_app import WEB, HostedApp
+from tests.real_servers import until
 
 if TYPE_CHECKING:
     from towline.lab.host import Lab, LabHost
@@ -26,23 +24,6 @@ RUN pip install -q --no-cache-dir asyncpg==0.30.0 pydantic==2.12.5 anyio==4.12.0
 COPY towline_runtime /usr/lib/python3/dist-packages/towline_runtime
 COPY app /app
 WORKDIR /app
-"""
-SERVER = """
-import http.server, os, signal, sys, threading
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        body = (os.environ["NAME"] + " " + os.environ["TEXT"]).encode() + b"." * int(self.headers.get("X-Fill", 0))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-server = http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Answer)
-server.daemon_threads = True
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-server.serve_forever(0.05)
 """
 JOBS = """
 import asyncio, os, socket, urllib.request
@@ -102,12 +83,12 @@ services:
     <<: *app
     command: [python3, server.py]
     ports: ["8000:8000"]
-    environment: {{NAME: api, TEXT: {text}}}
+    environment: {{TEXT: api {text}}}
   inner:
     <<: *app
     command: [python3, server.py]
     expose: ["8000"]
-    environment: {{NAME: inner, TEXT: {text}}}
+    environment: {{TEXT: inner {text}}}
   gen:
     <<: *app
     command:
@@ -146,68 +127,55 @@ targets:
       back: {{kind: host, ssh: root@{names[1]}, ssh_config: ssh_config, address: {addresses[1]}}}
     place: {{gen: back, once: back, "*": front}}
 """
+TRIAL = """
+  trial:
+    sites:
+      front: {{kind: host, ssh: root@{names[0]}, ssh_config: ssh_config, address: {addresses[0]},
+              domain: trial.pair.example, certificates: internal}}
+      back: {{kind: host, ssh: root@{names[1]}, ssh_config: ssh_config, address: {addresses[1]}}}
+    place: {{gen: [front, back], once: back, "*": front}}
+"""
+"""A second target, whose workers are on both hosts."""
 
 
 @dataclass
-class Pair:
-    """The project of the app, whose only target are the two hosts."""
+class Pair(HostedApp):
+    """The app; `host` has what browsers ask, `back` is the other host of its only target."""
 
-    folder: Path
-    front: LabHost
     back: LabHost
+
+    @property
+    def front(self) -> LabHost:
+        """The host that has all but the workers."""
+        return self.host
 
     def write(self, text: str, gen: str = "") -> None:
         """What everything says from the next deploy on; `gen` is what the worker is told instead."""
         (self.folder / "compose.yaml").write_text(COMPOSE.format(image=IMAGE, text=text, gen=gen or text))
 
-    def argv(self, *words: str) -> tuple[list[str], dict[str, str]]:
-        """A command in the project, and its environment."""
-        environ = {**os.environ, "XDG_CONFIG_HOME": str(self.folder.parent / "config")}
-        return [sys.executable, "-m", "towline.cli.main", *words], environ
-
-    def towline(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project."""
-        argv, environ = self.argv(*words)
-        return subprocess.run(argv, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Begin a command in the project."""
-        argv, environ = self.argv(*words)
-        return subprocess.Popen(
-            argv, cwd=self.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    def deploy(self) -> dict[str, object]:
-        """Deploy; it must succeed. What it says as JSON."""
-        done = self.towline("deploy", "production", "--yes", "--json")
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        found: dict[str, object] = json.loads(done.stdout)
-        return found
-
-    def answers(self) -> str:
-        """What a browser gets."""
-        return httpx.get(f"http://{self.front.ipv4}/", headers={"Host": self.front.name}, timeout=20).text
-
     def running(self) -> tuple[set[str], set[str]]:
-        """The names of the containers that run, by host."""
-        front, back = (
-            set(one.ssh("docker ps --format '{{.Names}}'").stdout.split()) for one in (self.front, self.back)
-        )
-        return front, back
+        """The names of the containers that run, by host; not of those that finish by themselves."""
+        front, back = (one.ssh("docker ps --format '{{.Names}}'").stdout.split() for one in (self.front, self.back))
+        return {one for one in front if ".leaving." not in one}, {one for one in back if ".leaving." not in one}
 
-    def add(self, kind: str, many: int, number: float) -> list[int]:
+    def add(self, kind: str, many: int, number: float, target: str = "production") -> list[int]:
         """Commit jobs, from the host that has the database; their numbers."""
-        name = "$(docker ps -q --filter label=towline.service=api | head -n 1)"
+        name = next(one for one in sorted(self.running()[0]) if one.startswith(f"pair-{target}-api."))
         ran = self.front.ssh(f"docker exec {name} python3 add.py {kind} {many} {number}")
         assert ran.status == 0, ran.stderr
         found: list[int] = json.loads(ran.stdout)
         return found
 
-    def ask(self, query: str) -> str:
+    def ask(self, query: str, target: str = "production") -> str:
         """What the database answers, as bare text."""
-        ran = self.front.ssh(f'docker exec pair-production-db psql -U pair -d pair -tAc "{query}"')
+        ran = self.front.ssh(f'docker exec pair-{target}-db psql -U pair -d pair -tAc "{query}"')
         assert ran.status == 0, ran.stderr
         return ran.stdout.strip()
+
+    def result(self, job: int, target: str = "production") -> str:
+        """What a job has ended with, once it has."""
+        query = f"select result from towline.job where id = {job} and state = 'done'"
+        return str(json.loads(until(lambda: self.ask(query, target), f"the end of job {job}", 120)))
 
     def count(self, state: str, jobs: list[int]) -> int:
         """How many of these jobs are in a state."""
@@ -220,7 +188,7 @@ def pair(folder: Path, lab: Lab, front: LabHost, back: LabHost) -> Pair:
     project = folder / "pair"
     app = project / "app"
     app.mkdir(parents=True)
-    for name, text in (("server", SERVER), ("jobs", JOBS), ("add", ADD), ("once", ONCE), ("first", FIRST)):
+    for name, text in (("server", WEB), ("jobs", JOBS), ("add", ADD), ("once", ONCE), ("first", FIRST)):
         (app / f"{name}.py").write_text(text)
     source = Path(__file__).resolve().parents[2] / "src" / "towline_runtime"
     shutil.copytree(source, project / "towline_runtime", ignore=shutil.ignore_patterns("__pycache__"))
@@ -229,9 +197,13 @@ def pair(folder: Path, lab: Lab, front: LabHost, back: LabHost) -> Pair:
     front.load(*FRONT)
     back.load(*BACK)
     (project / "ssh_config").write_text(lab.ssh_config.read_text())
-    hosts = (front, back)
-    page = PAGE.format(names=[one.name for one in hosts], addresses=[one.ipv4 for one in hosts])
-    (project / "towline.yaml").write_text(page)
+    (project / "towline.yaml").write_text(page_with(front, back))
     made = Pair(project, front, back)
     made.write("one")
     return made
+
+
+def page_with(*hosts: LabHost, trial: bool = False) -> str:
+    """The page of the app on two hosts, with the second target or without."""
+    text = PAGE + TRIAL if trial else PAGE
+    return text.format(names=[one.name for one in hosts], addresses=[one.ipv4 for one in hosts])

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx
+from tests.lab.hosted_app import HostedApp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,11 +46,8 @@ DATABASE = "docker exec -i notes-production-db psql -XqAt -v ON_ERROR_STOP=1 -U 
 
 
 @dataclass
-class Notes:
-    """The project of the app, whose only target is the lab host."""
-
-    folder: Path
-    host: LabHost
+class Notes(HostedApp):
+    """The app; its only target is the lab host."""
 
     def write(self, *statements: str, version: str = "1", **release: object) -> None:
         """Let the release command do this from the next deploy on, each statement by itself."""
@@ -64,24 +58,9 @@ class Notes:
         (self.folder / "towline.yaml").write_text(json.dumps(page))
         (self.folder / "compose.yaml").write_text(COMPOSE.format(image=IMAGE, version=version))
 
-    def begin(self, *words: str) -> subprocess.Popen[str]:
-        """A command in the project, at work."""
-        argv = [sys.executable, "-m", "towline.cli.main", *words]
-        environ = {**os.environ, "XDG_CONFIG_HOME": str(self.folder.parent / "config")}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(argv, cwd=self.folder, env=environ, stdout=pipe, stderr=pipe, text=True)
-
-    def towline(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A command in the project, done."""
-        with self.begin(*words) as program:
-            out, err = program.communicate(timeout=600)
-        return subprocess.CompletedProcess(program.args, program.returncode, out, err)
-
-    def deploy(self, *words: str) -> str:
+    def ship(self, *words: str) -> str:
         """Deploy; it must succeed. What it says to people."""
-        done = self.towline("deploy", "production", "--yes", *words)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stderr
+        return self.said("deploy", "production", "--yes", *words)
 
     def backups(self) -> list[dict[str, Any]]:
         """What there is, newest first."""
@@ -102,15 +81,11 @@ class Notes:
         )
 
     def running(self) -> list[str]:
-        """Containers, volumes and networks: what a rehearsal must leave as it was."""
+        """Containers, volumes and networks: what a rehearsal must leave as it was. Not what finishes by itself."""
         listed = self.host.ssh(
             "docker ps -a --format '{{.Names}} {{.State}}'; docker volume ls -q; docker network ls --format '{{.Name}}'"
         )
-        return sorted(listed.stdout.splitlines())
-
-    def answers(self) -> int:
-        """The status that a browser gets."""
-        return httpx.get(f"http://{self.host.ipv4}/", headers={"Host": self.host.name}, timeout=20).status_code
+        return sorted(line for line in listed.stdout.splitlines() if ".leaving." not in line)
 
 
 def notes(folder: Path, lab: Lab, host: LabHost) -> Notes:

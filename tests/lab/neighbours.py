@@ -70,7 +70,7 @@ services:
 PAGE = """
 app: {app}
 services:
-  web: {{kind: web, ready: /, max_job: 3s}}
+  web: {{kind: web, ready: /, max_job: 60s}}
 targets:
   production:
     sites:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+from tests.lab.hosted_app import argv
 from tests.real_servers import until
 
 if TYPE_CHECKING:
@@ -76,14 +77,6 @@ def inbox() -> Iterator[tuple[str, list[dict[str, object]]]]:
     server.server_close()
 
 
-def done(app: Shop, *words: str) -> dict[str, object]:
-    """A command that must succeed, and what it says as JSON."""
-    ran = app.towline(*words, "--json")
-    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
-    found: dict[str, object] = json.loads(ran.stdout)
-    return found
-
-
 def copies(app: Shop, service: str = "api") -> list[str]:
     """The names of the copies that run."""
     return sorted(name for name in app.running() if name.startswith(f"shop-production-{service}."))
@@ -97,12 +90,13 @@ def seeded(app: Shop) -> str:
 
 
 class Clients:
-    """Keep-alive clients that ask all the time; what did not go well is in `failures`."""
+    """Keep-alive clients that ask all the time; what did not go well is in `failures`, what they read in `texts`."""
 
     def __init__(self, app: Shop, *, well: tuple[int, ...] = (200,)) -> None:
         self.app, self.well = app, well
         self.failures: list[str] = []
         self.answered: list[int] = []
+        self.texts: set[str] = set()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
 
@@ -128,6 +122,7 @@ class Clients:
                     self.failures.append(repr(error))
                     continue
                 self.answered.append(answer.status_code)
+                self.texts.add(answer.text)
                 if answer.status_code not in self.well:
                     self.failures.append(str(answer.status_code))
 
@@ -137,10 +132,9 @@ class Caller:
 
     def __init__(self, app: Shop) -> None:
         self.key = app.towline("webhook", "key", "production").stdout.strip()
-        argv = [sys.executable, "-m", "towline.cli.main", "webhook", "serve", "production", "--listen", "127.0.0.1:0"]
-        environ = {**os.environ, "XDG_CONFIG_HOME": str(app.folder.parent / "config")}
+        words = ("webhook", "serve", "production", "--listen", "127.0.0.1:0", "--json")
         self.process = subprocess.Popen(
-            [*argv, "--json"], cwd=app.folder, env=environ, stdout=subprocess.PIPE, text=True
+            argv(*words), cwd=app.folder, env=app.environ, stdout=subprocess.PIPE, text=True
         )
         self.url = str(self.line()["listening"])
 
@@ -151,10 +145,21 @@ class Caller:
         return found
 
     def end(self) -> int:
-        """Ctrl-C; its exit status."""
-        self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=60)
+        """Ctrl-C, once; its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.communicate(timeout=60)
         return self.process.returncode
+
+    def children(self) -> list[str]:
+        """The programs that it has started, and that have not ended."""
+        found = []
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                name, _, rest = file.read_text().rpartition(")")
+                if rest.split()[1] == str(self.process.pid):
+                    found.append(name)
+        return found
 
     def call(self, image: str) -> httpx.Response:
         """Ask for an image of the API."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import httpx
 import psycopg
 import redis
-from tests.real_servers import free_port, until
+from tests.real_servers import WEED_OPTIONS, WEED_PARTS, free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -185,8 +185,8 @@ def _seaweed(folder: Path) -> Iterator[str]:
     rights = [f"{act}:{BUCKET}" for act in ("Read", "Write", "List", "Tagging")]
     anyone = {"name": "anonymous", "actions": [f"Read:{BUCKET}/cards/*"]}
     config.write_text(json.dumps({"identities": [{**app, "actions": rights}, anyone]}))
-    ports = {f"-{part}.port{kind}": free_port() for part in _SEAWEED_PARTS for kind in ("", ".grpc")}
-    argv = [str(Path(sysconfig.get_path("scripts"), "weed")), "-logtostderr", "mini", f"-dir={data}", *_SEAWEED_OPTIONS]
+    ports = {f"-{part}.port{kind}": free_port() for part in WEED_PARTS for kind in ("", ".grpc")}
+    argv = [str(Path(sysconfig.get_path("scripts"), "weed")), "-logtostderr", "mini", f"-dir={data}", *WEED_OPTIONS]
     argv += [f"-s3.config={config}", f"-bucket={BUCKET}", *(f"{name}={port}" for name, port in ports.items())]
     argv += [f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock"]
     endpoint = f"http://127.0.0.1:{ports['-s3.port']}"
@@ -194,21 +194,6 @@ def _seaweed(folder: Path) -> Iterator[str]:
         # With the bucket there, an object that is not is a 404; before, nothing or another refusal.
         until(lambda: _has_bucket(client), "SeaweedFS with its bucket")
         yield endpoint
-
-
-_SEAWEED_PARTS = ("master", "volume", "filer", "s3", "admin")
-_SEAWEED_OPTIONS = (
-    "-ip=127.0.0.1",
-    "-ip.bind=127.0.0.1",
-    "-s3.port.iceberg=0",
-    "-s3.port.lance=0",
-    "-s3.iam=false",
-    "-webdav=false",
-    "-admin.ui=false",
-    "-master.telemetry=false",
-    "-s3.autoCreateBucket=false",
-    "-s3.allowDeleteBucketNotEmpty=false",
-)
 
 
 def _has_bucket(client: httpx.Client) -> bool:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.lab.foreign_app import APPS, ForeignApp, build, foreign_app, told
+from tests.lab.hosted_app import ON_HOSTS
 from tests.real_servers import until
 
 from towline.lab.images import bake
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
 IMAGES = ("python:3.11-slim", "redis:7.0.15", "postgres:18.6", "caddy:2.11.7")
 BESIDE = """
@@ -66,13 +66,24 @@ def compose(app: ForeignApp, words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def running(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> ForeignApp:
+def first(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> ForeignApp:
     """Notes under Compose on a host with all of its images."""
     bake(lab.docker, IMAGES)
     built = build(lab.docker, APPS / "notes", "web", "migrate")
     host = lab_hosts[1].reset(suite="bookworm", docker=True)
     host.load(*IMAGES[1:], *built)
     return under_compose(tmp_path_factory.mktemp("adopt"), lab, host)
+
+
+@pytest.fixture
+def running(first: ForeignApp) -> Iterator[ForeignApp]:
+    """It under Compose: what a test has taken over is given back, and what was written down of it here is gone."""
+    yield first
+    taken = first.host.ssh("docker ps -q --filter label=towline.app=notes").stdout
+    if taken:
+        first.said("rollback", "-t", "production")
+        until(lambda: "My notes" in first.page(), "the app runs under Compose again", 90)
+    shutil.rmtree(first.folder / "secrets", ignore_errors=True)
 
 
 def under_compose(folder: Path, lab: Lab, host: LabHost) -> ForeignApp:
@@ -122,6 +133,7 @@ def test_another_version_of_a_store_is_refused(running: ForeignApp) -> None:
 
 def test_taken_over_given_back_and_taken_over_again(running: ForeignApp) -> None:
     """Rows, jobs and sessions come along; the way back starts what ran; a second try has what was written meanwhile."""
+    running.host.ssh("docker update --restart on-failure:3 notes-proxy-1")
     taken = running.towline("adopt", "production", "--yes", *told())
     assert taken.returncode == 0, taken.stdout + taken.stderr
     assert "note: notes pauses from the first step to the last" in taken.stderr
@@ -134,8 +146,11 @@ def test_taken_over_given_back_and_taken_over_again(running: ForeignApp) -> None
     running.said("rollback", "-t", "production")
     until(lambda: "milk" in running.page(), "the app runs under Compose again")
     assert compose(running, "ps --quiet").count("\n") == 4
-    policy = "docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' notes-web-1"
-    assert running.host.ssh(policy).stdout.strip() == "always"
+    policies = "docker inspect -f '{{json .HostConfig.RestartPolicy}}' notes-web-1 notes-proxy-1"
+    assert [json.loads(line) for line in running.host.ssh(policies).stdout.splitlines()] == [
+        {"Name": "always", "MaximumRetryCount": 0},
+        {"Name": "on-failure", "MaximumRetryCount": 3},
+    ]
     running.send(text="bread")
     again = running.towline("adopt", "production", "--yes", *told())
     assert again.returncode == 0, again.stdout + again.stderr

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from tests.lab.deployed_shop import IMAGES, Shop, shop
+from tests.lab.hosted_app import ON_HOSTS
+from tests.lab.operated_shop import Clients
 from tests.real_servers import until
 
 from towline.lab.images import bake
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """The app, deployed once for all tests of this file; each leaves it running and well."""
+def first(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The app, deployed once for all tests of this file."""
     bake(lab.docker, ["python:3.11-slim", *IMAGES[1:]])
     host = lab_hosts[0].reset(suite="bookworm", docker=True)
     made = shop(tmp_path_factory.mktemp("host"), lab, host)
-    first = made.deploy()
-    assert first["changed"] is True
+    assert made.deploy()["changed"] is True
     return made
+
+
+@pytest.fixture
+def deployed(first: Shop, failed: Callable[[], bool]) -> Iterator[Shop]:
+    """It; each test leaves it running and well, one that fails too."""
+    yield first
+    if failed():
+        first.write("one")
+        first.mend()
 
 
 def test_a_second_deploy_changes_nothing(deployed: Shop) -> None:
@@ -68,43 +74,18 @@ def test_no_secret_is_seen_on_the_host(deployed: Shop) -> None:
 
 def test_a_change_under_load_fails_no_request(deployed: Shop) -> None:
     """Keep-alive clients ask all the time while both copies are replaced: no failure, and the new text in the end."""
-    failures: list[str] = []
-    texts: set[str] = set()
-    over = threading.Event()
-
-    def ask() -> None:
-        with httpx.Client(timeout=20, headers={"Host": deployed.host.name}) as client:
-            while not over.is_set():
-                try:
-                    answer = client.get(f"http://{deployed.host.ipv4}/")
-                except httpx.HTTPError as error:
-                    failures.append(repr(error))
-                    continue
-                texts.add(answer.text)
-                if answer.status_code != httpx.codes.OK:
-                    failures.append(str(answer.status_code))
-
-    clients = [threading.Thread(target=ask) for _ in range(4)]
-    for one in clients:
-        one.start()
-    deployed.write("two")
-    try:
+    with Clients(deployed) as clients:
+        deployed.write("two")
         deployed.deploy()
-        until(lambda: "two" in texts, "the new text")
-    finally:
-        over.set()
-        for one in clients:
-            one.join(30)
-    assert failures == []
+        until(lambda: "two" in clients.texts, "the new text")
+    assert clients.failures == []
     assert deployed.answers() == "two"
 
 
 def test_a_broken_version_is_taken_back_and_told(deployed: Shop) -> None:
     """The old copies serve on; the report has the last words of what failed."""
     before, text = deployed.running(), deployed.answers()
-    (deployed.folder / "compose.yaml").write_text(
-        (deployed.folder / "compose.yaml").read_text().replace(f"TEXT: {text}", "TEXT: broken")
-    )
+    deployed.write("broken")
     failed = deployed.towline("deploy", "production", "--yes")
     assert failed.returncode == 4, failed.stderr
     assert "it does not start: no such text" in failed.stderr
@@ -142,13 +123,6 @@ def test_after_a_reboot_all_is_back(deployed: Shop) -> None:
     text = deployed.answers()
     deployed.deploy()
     deployed.host.reboot()
-
-    def answers() -> bool:
-        try:
-            return deployed.answers() == text
-        except httpx.HTTPError:
-            return False
-
-    until(answers, "the app is back", 90)
+    deployed.comes_back(text)
     again = deployed.towline("deploy", "production", "--yes")
     assert "nothing was changed" in again.stderr, again.stderr

@@ -3,55 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
+from tests.lab.hosted_app import ON_HOSTS, WEB, HostedApp
 from tests.real_servers import until
 
 from towline.lab.images import bake
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
-API = """
-import http.server, os, signal, sys, threading, time
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        hold = self.path == "/hold"
-        body = os.environ["TEXT"].encode()
-        self.send_response(200)
-        self.send_header("Content-Length", "1000000" if hold else str(len(body)))
-        self.end_headers()
-        while hold:
-            self.wfile.write(b".")
-            time.sleep(0.1)
-        self.wfile.write(body)
-    def log_message(self, *_):
-        pass
-server = http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Answer)
-server.daemon_threads = True
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-server.serve_forever(0.05)
-"""
 WORKER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1e6)"
 COMPOSE = {
     "services": {
-        "api": {"image": "python:3.11-slim", "command": ["python3", "-c", API], "ports": ["8000:8000"]},
+        "api": {"image": "python:3.11-slim", "command": ["python3", "-c", WEB], "ports": ["8000:8000"]},
         "gen": {"image": "python:3.11-slim", "command": ["python3", "-c", WORKER]},
         "queue": {"image": "valkey/valkey:9"},
     }
@@ -61,11 +34,8 @@ JOURNAL = "/var/lib/towline/slow/production/journal"
 
 
 @dataclass
-class Slow:
-    """The project: an API with requests that never end, and a worker that does not want to."""
-
-    folder: Path
-    host: LabHost
+class Slow(HostedApp):
+    """An API with requests that never end, and a worker that does not want to."""
 
     def write(self, text: str, *, single: bool = False) -> None:
         """Another text is a change of both services."""
@@ -87,30 +57,13 @@ class Slow:
         }  # fmt: skip
         (self.folder / "towline.yaml").write_text(json.dumps(page))
 
-    def towline(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project."""
-        argv = [sys.executable, "-m", "towline.cli.main", *words]
-        environ = {**os.environ, "XDG_CONFIG_HOME": str(self.folder.parent / "config")}
-        return subprocess.run(argv, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
-
-    def deploy(self) -> dict[str, object]:
-        """Deploy; it must succeed."""
-        done = self.towline("deploy", "production", "--yes", "--json")
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        found: dict[str, object] = json.loads(done.stdout)
-        return found
-
-    def answers(self) -> str:
-        """What a browser gets."""
-        return httpx.get(f"http://{self.host.ipv4}/", headers={"Host": self.host.name}, timeout=20).text
-
     def leaving(self, service: str) -> list[str]:
         """The names of old copies that still run."""
         ran = self.host.ssh(f"docker ps --format '{{{{.Names}}}}' --filter label=towline.service={service}")
         return [name for name in ran.stdout.split() if ".leaving." in name]
 
-    def told(self) -> list[str]:
-        """What the journal says of farewells, once each has begun and ended."""
+    def farewells(self) -> list[str]:
+        """What the journal says of them, each when it has ended."""
         lines = [json.loads(line) for line in self.host.ssh(f"cat {JOURNAL}").stdout.splitlines()]
         return [one["saw"] for one in lines if one["event"] == "done" and one["step"]["kind"] == "see-off"]
 
@@ -123,7 +76,7 @@ class Slow:
 
 
 @pytest.fixture(scope="module")
-def slow(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Slow:
+def first(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Slow:
     """The app, deployed once for all tests of this file."""
     bake(lab.docker, IMAGES)
     host = lab_hosts[1].reset(suite="bookworm", docker=True)
@@ -137,8 +90,24 @@ def slow(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.
     return made
 
 
+@pytest.fixture
+def slow(first: Slow, failed: Callable[[], bool]) -> Iterator[Slow]:
+    """It, when nothing of it is on its way out any more."""
+    until(lambda: first.leaving("api") + first.leaving("gen") == [], "the end of earlier copies", 120)
+    yield first
+    if failed():
+        first.host.inside("docker rm -f open; ufw --force disable")
+        first.write("one")
+        first.mend()
+
+
 def test_deploy_does_not_wait_for_what_is_open(slow: Slow) -> None:
     """The new version answers and nothing is left to do, while an old request goes on; then it ends by itself."""
+    before = len(slow.farewells())
+
+    def told() -> bool:
+        return any("api" in saw and "exit code 0" in saw for saw in slow.farewells()[before:])
+
     with slow.held_open() as request:
         slow.write("two")
         assert slow.deploy()["changed"] is True
@@ -147,22 +116,21 @@ def test_deploy_does_not_wait_for_what_is_open(slow: Slow) -> None:
         assert request.recv(1000)
         policy = slow.host.ssh(f"docker inspect -f '{{{{.HostConfig.RestartPolicy.Name}}}}' {old}").stdout.strip()
         assert policy == "no"
-        shown = json.loads(slow.towline("status", "-t", "production", "--json").stdout)["instances"]
+        shown = slow.told("status", "-t", "production")["instances"]
         [one] = [one for one in shown if one["state"] == "stopping" and one["service"] == "api"]
         assert "until" in one["verdict"]
         assert slow.deploy()["changed"] is False
         assert slow.leaving("api") == [old]
     until(lambda: slow.leaving("api") == [], "the end of the old copy", 60)
-    until(lambda: any("api" in saw and "exit code 0" in saw for saw in slow.told()), "its line in the journal", 60)
+    until(told, "its line in the journal", 60)
 
 
 def test_worker_that_is_still_at_work_is_reported(slow: Slow) -> None:
     """It had the time of its longest job, and the journal says that it did not end in it."""
 
     def reports() -> int:
-        return sum("gen" in saw and "still at work after 4 s" in saw for saw in slow.told())
+        return sum("gen" in saw and "still at work after 4 s" in saw for saw in slow.farewells())
 
-    until(lambda: slow.leaving("gen") == [], "the end of earlier copies", 60)
     before = reports()
     slow.write("a change of the worker")
     slow.deploy()
@@ -172,7 +140,8 @@ def test_worker_that_is_still_at_work_is_reported(slow: Slow) -> None:
 
 def test_single_service_waits_for_an_old_copy(slow: Slow) -> None:
     """A copy that an earlier deploy left to itself must be gone before the only one may start."""
-    done: list[dict[str, object]] = []
+    waits = f'grep -c \'"event":"began".*await-farewell\' {JOURNAL}'
+    before, done = slow.host.ssh(waits).stdout, list[dict[str, object]]()
     with slow.held_open():
         slow.write("three")
         slow.deploy()
@@ -180,8 +149,7 @@ def test_single_service_waits_for_an_old_copy(slow: Slow) -> None:
         slow.write("four", single=True)
         thread = threading.Thread(target=lambda: done.append(slow.deploy()))
         thread.start()
-        waits = f'grep -c \'"event":"began".*await-farewell\' {JOURNAL}'
-        until(lambda: slow.host.ssh(waits).stdout.strip() == "1", "the deploy that waits", 120)
+        until(lambda: slow.host.ssh(waits).stdout != before, "the deploy that waits", 120)
         assert slow.leaving("api") == [old]
         names = slow.host.ssh("docker ps --format '{{.Names}}' --filter label=towline.service=api").stdout.split()
         assert names == [old]
@@ -200,7 +168,7 @@ def test_rollback_leaves_the_new_version_to_itself(slow: Slow) -> None:
         back = slow.towline("rollback", "-t", "production")
         assert back.returncode == 0, back.stderr
         assert slow.answers() == "five"
-        assert len(slow.leaving("api")) == 1
+        until(lambda: len(slow.leaving("api")) == 1, "the copies before have gone")
         assert request.recv(1000)
     slow.write("five")
 
@@ -210,9 +178,7 @@ def test_verify_looks_at_every_port_and_from_beside(slow: Slow) -> None:
     firewall = "apt-get install -qq -y ufw && ufw allow 22,80,443/tcp && ufw --force enable"
     done = slow.host.inside(f"apt-get -qq update && {firewall}", within=300)
     assert done.status == 0, done.stderr
-    verdict = json.loads(slow.towline("verify", "-t", "production", "--json").stdout)
-    checks = {check["name"]: check for check in verdict["checks"]}
-    assert verdict["ok"], verdict
+    checks = {check["name"]: check for check in slow.told("verify", "-t", "production")["checks"]}
     closed = f"nothing but the app answers at {slow.host.ipv4}"
     assert checks[closed]["saw"] == "65535 ports asked; open: 22, 80, 443"
     assert checks["queue shows only its own port to the app"]["ok"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.contract.driver_cases import PLAIN
+from tests.lab.hosted_app import ON_HOSTS, awake
 from tests.real_servers import until
 
 from towline.core.errors import SiteUnreachable, StepFailed
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
     from towline.lab.host import LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
 HOME = "/var/lib/towline/tiny/live"
 QUICK = ("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2")
@@ -54,8 +51,7 @@ def fresh(lab_hosts: tuple[LabHost, LabHost]) -> LabHost:
 @pytest.fixture
 def machine(fresh: LabHost) -> LabHost:
     """It, running, with room, and nothing of the target on it."""
-    host = fresh.lab.host(fresh.number)
-    host = {"running": lambda: host, "off": host.on, "frozen": host.thaw}[host.state]()
+    host = awake(fresh)
     assert host.ssh(f"rm -rf {HOME} /root/go /root/runs").status == 0
     return host
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import httpx
@@ -23,6 +23,8 @@ from towline.steps.door import OpenMachineDoor
 from towline.steps.model import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from towline.lab.host import Lab, LabHost
     from towline.steps.model import Line
 
@@ -170,6 +172,51 @@ def test_another_front_door_of_an_app_under_load(street: Street) -> None:
     assert seen.failures == []
 
 
+def test_whatever_happens_to_an_app_its_own_people_notice_nothing(street: Street) -> None:
+    """Deployed, changed, taken back, more and fewer copies, another app beside it: nothing fails, nothing drops."""
+    shop = street.shop
+    street.with_blog(there=False)
+    shop.write("shop one", ", certificates: internal")
+    more = (shop.folder / "compose.yaml").read_text().replace("TEXT:", 'MORE: "1", TEXT:')
+    acts: dict[str, Callable[[], object]] = {
+        "another variable": lambda: changed(shop, more),
+        "another version": lambda: changed(shop, more.replace("shop one", "shop two")),
+        "rollback": lambda: told(shop, "rollback", "-t", "production"),
+        "more copies": lambda: told(shop, "scale", "production", "web=2", "--yes"),
+        "fewer copies": lambda: told(shop, "scale", "production", "web=1", "--yes"),
+        "another app": lambda: street.blog.deploy("blog one", SECURE),
+        "no other app": street.blog.take_down,
+    }
+    with crowd_at(street.crowd(sockets=0)) as seen:
+        for name, act in acts.items():
+            with crowd_at(replace(street.crowd(), people=0, seen=Seen())) as talks:
+                heard(talks)
+                act()
+                heard(talks)
+            assert (name, talks.ended, seen.failures) == (name, [], [])
+    assert seen.answered > 500
+    assert seen.texts == {"shop one", "shop two"}
+    (shop.folder / "compose.yaml").write_text(more)
+
+
+def heard(talks: Seen) -> None:
+    """Wait until the WebSockets have had two more answers each."""
+    before = talks.echoed
+    until(lambda: talks.echoed > before + 10, "they talk")
+
+
+def changed(app: Neighbour, compose: str) -> None:
+    """Deploy another Compose file."""
+    (app.folder / "compose.yaml").write_text(compose)
+    assert app.deploy()["changed"] is True
+
+
+def told(app: Neighbour, *words: str) -> None:
+    """A command that must succeed."""
+    done = app.towline(*words)
+    assert done.returncode == 0, done.stderr
+
+
 def asked_since(seen: Seen) -> None:
     """Let the crowd go on for a while."""
     answered = seen.answered
@@ -178,6 +225,7 @@ def asked_since(seen: Seen) -> None:
 
 def test_the_door_of_the_machine_is_replaced_without_a_refusal(street: Street) -> None:
     """A later form starts beside the one that runs, which goes when it has finished: every new connection is taken."""
+    with_links_of_before_lanes(street)
     with crowd_at(street.crowd(sockets=0, fresh=True)) as seen:
         until(lambda: seen.answered > 50, "the crowd")
         before = street.host.ssh("docker inspect -f '{{.Id}}' towline-door").stdout
@@ -188,6 +236,10 @@ def test_the_door_of_the_machine_is_replaced_without_a_refusal(street: Street) -
     assert len(seen.failures) <= 3, seen.failures
     assert street.host.ssh("docker inspect -f '{{.Id}}' towline-door").stdout != before
     assert street.host.ssh("docker ps -aq --filter name=towline-door-before").stdout == ""
+    assert set(street.host.ssh("cd /var/lib/towline/.door/to && readlink *").stdout.split()) == {
+        "../apps/shop/production/now"
+    }
+    assert street.host.ssh("ls /var/lib/towline/.door/apps/shop/production/now/*.lane").status == 0
     again = carried_out(street, OpenMachineDoor(FORM, IMAGES[1], "internal"))
     assert [line.already for line in again] == [False, True]
     street.host.ssh("docker rm -f towline-door")
@@ -196,6 +248,14 @@ def test_the_door_of_the_machine_is_replaced_without_a_refusal(street: Street) -
         False,
     ]
     assert street.get(street.host.name).text == "shop one"
+
+
+def with_links_of_before_lanes(street: Street) -> None:
+    """As a version left them that knew no lanes: links to the socket itself, and no lane."""
+    street.with_blog(there=False)
+    program = """cd /var/lib/towline/.door && rm -rf lanes apps/*/*/*/*.lane
+        for name in to/*; do ln -sfn ../apps/shop/production/now/door.sock "$name"; done"""
+    assert street.host.ssh(program).status == 0
 
 
 def carried_out(street: Street, step: OpenMachineDoor) -> list[Line]:

@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,21 +14,20 @@ import pytest
 from tests.acceptance.test_docs import run_blocks
 from tests.lab.deployed_shop import IMAGE, IMAGES, Shop, shop
 from tests.lab.host_registry import PORT, registry_on, without_registry
-from tests.lab.operated_shop import MORE, REDIS, STAGING, Caller, Clients, copies, done, inbox, seeded
+from tests.lab.hosted_app import ON_HOSTS, argv
+from tests.lab.operated_shop import MORE, REDIS, STAGING, Caller, Clients, copies, inbox, seeded
 from tests.real_servers import until
 
 from towline.lab.images import bake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
+REPOSITORY = f"127.0.0.1:{PORT}/shop-api"
 
 
 @pytest.fixture(scope="module")
@@ -40,36 +38,38 @@ def messages() -> Iterator[tuple[str, list[dict[str, object]]]]:
 
 
 @pytest.fixture(scope="module")
-def deployed(
+def first(
     lab: Lab,
     lab_hosts: tuple[LabHost, LabHost],
     tmp_path_factory: pytest.TempPathFactory,
     messages: tuple[str, list[dict[str, object]]],
 ) -> Shop:
-    """The app, deployed once for all tests of this file; each leaves it running and well."""
+    """The app, deployed once for all tests of this file."""
     bake(lab.docker, ["python:3.11-slim", *IMAGES[1:]])
     made = shop(tmp_path_factory.mktemp("operate"), lab, lab_hosts[0].reset(suite="bookworm", docker=True))
     page = made.folder / "towline.yaml"
     page.write_text(page.read_text() + MORE.format(redis=REDIS))
-    given = subprocess.run(
-        [sys.executable, "-m", "towline.cli.main", "secrets", "set", "OPS_URL", "-t", "production"],
-        cwd=made.folder,
-        env={**os.environ, "XDG_CONFIG_HOME": str(made.folder.parent / "config")},
-        input=messages[0],
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert given.returncode == 0, given.stderr
+    made.said("secrets", "set", "OPS_URL", "-t", "production", given=messages[0])
     made.deploy()
     return made
 
 
+@pytest.fixture
+def deployed(first: Shop, failed: Callable[[], bool]) -> Iterator[Shop]:
+    """It; each test leaves it running and well, one that fails too."""
+    yield first
+    if failed():
+        (first.folder / "stop").unlink(missing_ok=True)
+        first.write("one")
+        first.towline("maintenance", "off", "production")
+        first.mend()
+
+
 def test_scale_is_for_now_and_fails_no_request(deployed: Shop) -> None:
     """More copies and then, with the next deploy, as many as the page says; the plan says so."""
-    assert len(copies(deployed)) == 2
+    until(lambda: len(copies(deployed)) == 2, "two copies", 60)
     with Clients(deployed) as clients:
-        scaled = done(deployed, "scale", "production", "api=4", "gen=1")
+        scaled = deployed.told("scale", "production", "api=4", "gen=1")
         assert scaled["changed"]
         assert len(copies(deployed)) == 4
         again = deployed.towline("scale", "production", "api=4")
@@ -97,7 +97,7 @@ def test_restart_brings_new_copies_and_fails_no_request(deployed: Shop) -> None:
     """As many as before and of the same version, so that a deploy has nothing to do after it."""
     before, worker = copies(deployed), copies(deployed, "gen")
     with Clients(deployed) as clients:
-        done(deployed, "restart", "production")
+        deployed.told("restart", "production")
     assert clients.failures == []
     until(lambda: len(copies(deployed)) == 2, "two copies", 60)
     assert not set(before) & set(copies(deployed))
@@ -120,11 +120,7 @@ def test_restart_of_a_store_keeps_its_data(deployed: Shop) -> None:
 def test_exec_is_the_service_and_its_status_comes_through(deployed: Shop) -> None:
     """Its environment, its input and output, its exit status; a terminal only where there is one."""
     script = 'echo "$TEXT"; cat; test -t 0 || echo "no terminal" >&2; exit 7'
-    argv = [sys.executable, "-m", "towline.cli.main", "exec", "api", "-t", "production", "--", "sh", "-c", script]
-    environ = {**os.environ, "XDG_CONFIG_HOME": str(deployed.folder.parent / "config")}
-    ran = subprocess.run(
-        argv, cwd=deployed.folder, env=environ, input="from here\n", capture_output=True, text=True, check=False
-    )
+    ran = deployed.towline("exec", "api", "-t", "production", "--", "sh", "-c", script, given="from here\n")
     assert (ran.returncode, ran.stdout) == (7, f"{deployed.answers()}\nfrom here\n")
     assert ran.stderr == "no terminal\n"
     plain = deployed.towline("exec", "api", "-t", "production", "--json", "--", "printenv", "REDIS_URL")
@@ -134,10 +130,11 @@ def test_exec_is_the_service_and_its_status_comes_through(deployed: Shop) -> Non
 def test_exec_with_a_terminal(deployed: Shop) -> None:
     """What runs inside sees the terminal of whoever asked."""
     ours, theirs = pty.openpty()
-    environ = {**os.environ, "XDG_CONFIG_HOME": str(deployed.folder.parent / "config"), "TERM": "vt100"}
-    argv = [sys.executable, "-m", "towline.cli.main", "exec", "api", "-t", "production", "--"]
-    asked = [*argv, "sh", "-c", "test -t 0 && test -t 1 && echo it is $TERM; exit 5"]
-    process = subprocess.Popen(asked, cwd=deployed.folder, env=environ, stdin=theirs, stdout=theirs, stderr=theirs)
+    script = "test -t 0 && test -t 1 && echo it is $TERM; exit 5"
+    process = subprocess.Popen(
+        argv("exec", "api", "-t", "production", "--", "sh", "-c", script),
+        cwd=deployed.folder, env={**deployed.environ, "TERM": "vt100"}, stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
     os.close(theirs)
     said = b""
     with contextlib.suppress(OSError):  # the other end is closed
@@ -146,6 +143,25 @@ def test_exec_with_a_terminal(deployed: Shop) -> None:
     os.close(ours)
     assert process.wait(60) == 5
     assert b"it is vt100" in said
+
+
+def test_run_has_a_container_of_its_own(deployed: Shop) -> None:
+    """As its service has it, and gone after it; the copies, and whoever asks for them, do not notice."""
+    before = copies(deployed)
+    script = 'echo "$TEXT"; cat; hostname; exit 7'
+    with Clients(deployed) as clients:
+        ran = deployed.towline("run", "production", "api", "--", "sh", "-c", script, given="from here\n")
+    text, given, name = ran.stdout.splitlines()
+    assert (ran.returncode, text, given) == (7, deployed.answers(), "from here"), ran.stderr
+    assert name not in " ".join(before)
+    assert clients.failures == []
+    plain = deployed.towline("run", "production", "gen", "--json", "--", "printenv", "REDIS_URL")
+    assert json.loads(plain.stdout)["stdout"].count("●●●●") == 1
+    assert copies(deployed) == before
+    assert deployed.host.ssh("docker ps -aq --filter label=towline.fresh").stdout == ""
+    store = deployed.towline("run", "production", "queue", "--", "true")
+    assert store.returncode == 2
+    assert "towline exec queue -t production" in store.stderr
 
 
 def test_exec_of_what_is_not_there(deployed: Shop) -> None:
@@ -164,19 +180,22 @@ def test_maintenance_drops_nobody_and_workers_go_on(deployed: Shop) -> None:
     own.write_text("<h1>Back at {noon}</h1>\n")
     worker = copies(deployed, "gen")
     with Clients(deployed, well=(200, 503)) as clients:
-        assert done(deployed, "maintenance", "on", "production", "--page", str(own), "--retry-after", "90")["changed"]
+        assert deployed.told("maintenance", "on", "production", "--page", str(own), "--retry-after", "90")["changed"]
         shown = httpx.post(f"http://{deployed.host.ipv4}/x?y", headers={"Host": deployed.host.name}, timeout=20)
         assert (shown.status_code, shown.headers["Retry-After"]) == (503, "90")
         assert shown.text == "<h1>Back at {noon}</h1>"
+        states = deployed.told("status", "-t", "production")["instances"]
+        (door,) = [one for one in states if one["service"] == "caddy" and one["state"] == "ready"]
+        assert door["verdict"] == "it shows the maintenance page, as asked"
         inner = "import urllib.request as r; print(r.urlopen('http://api:8000/').status)"
         inside = deployed.towline("exec", "api", "-t", "production", "--", "python3", "-c", inner)
         assert inside.stdout == "200\n", inside.stderr
         assert copies(deployed, "gen") == worker
-        assert done(deployed, "maintenance", "on", "production", "--page", str(own), "--retry-after", "90") == {
+        assert deployed.told("maintenance", "on", "production", "--page", str(own), "--retry-after", "90") == {
             "maintenance": True,
             "changed": False,
         }
-        assert done(deployed, "maintenance", "off", "production")["changed"]
+        assert deployed.told("maintenance", "off", "production")["changed"]
     assert clients.failures == []
     assert {200, 503} <= set(clients.answered)
     assert deployed.deploy()["changed"] is False
@@ -221,44 +240,57 @@ def test_the_seed_ran_once_and_the_journal_says_who_did_what(deployed: Shop) -> 
 
 def test_logs_and_status_name_their_site(deployed: Shop) -> None:
     """So that one can be told from another."""
-    shown = done(deployed, "status", "-t", "production")
-    assert {one["site"] for one in shown["instances"]} == {"box"}  # type: ignore[attr-defined]
+    shown = deployed.told("status", "-t", "production")
+    assert {one["site"] for one in shown["instances"]} == {"box"}
     lines = [json.loads(line) for line in deployed.towline("logs", "-t", "production", "--json").stdout.splitlines()]
     assert {line["site"] for line in lines} == {"box"}
     assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
 
 
+@pytest.fixture
+def digests(deployed: Shop) -> Iterator[dict[str, str]]:
+    """The app with an image of a registry, by tag; without it again at the end."""
+    compose, text = deployed.folder / "compose.yaml", (deployed.folder / "compose.yaml").read_text()
+    try:
+        yield registry_on(deployed.host, IMAGE)
+    finally:
+        compose.write_text(text)
+        deployed.mend()
+        without_registry(deployed.host)
+
+
+@pytest.fixture
+def caller(deployed: Shop, digests: dict[str, str]) -> Iterator[Caller]:
+    """A receiver of calls, and somebody with its key; gone at the end."""
+    compose = deployed.folder / "compose.yaml"
+    compose.write_text(compose.read_text().replace(f"image: {IMAGE}", f"image: {REPOSITORY}:1", 1))
+    made = Caller(deployed)
+    yield made
+    made.end()
+
+
 def test_a_signed_call_deploys_a_digest_and_nothing_else(
-    deployed: Shop, messages: tuple[str, list[dict[str, object]]]
+    deployed: Shop, digests: dict[str, str], caller: Caller, messages: tuple[str, list[dict[str, object]]]
 ) -> None:
     """Fetched from its own repository, told in the journal; one that cannot be had is taken back, and no harm done."""
-    digests = registry_on(deployed.host, IMAGE)
-    compose, text = deployed.folder / "compose.yaml", (deployed.folder / "compose.yaml").read_text()
-    repository = f"127.0.0.1:{PORT}/shop-api"
-    compose.write_text(text.replace(f"image: {IMAGE}", f"image: {repository}:1", 1))
-    caller = Caller(deployed)
-    try:
-        worker = copies(deployed, "gen")
-        assert caller.call(f"ghcr.io/somebody/else@{digests['2']}").status_code == 403
-        assert caller.call(f"{repository}@{digests['2']}").status_code == 202
-        told = caller.line()
-        assert (told["ok"], told["delivery"]) == (True, "run-77"), told
-        runs = "docker inspect -f '{{.Config.Image}}' $(docker ps -q --filter label=towline.service=api)"
-        wanted = {f"{repository}@{digests['2']}"}
-        until(lambda: set(deployed.host.ssh(runs).stdout.split()) == wanted, "the old copies are gone", 60)
-        assert copies(deployed, "gen") == worker
-        assert str(messages[1][-1]["trigger"]).startswith("webhook run-77 from you/shop run 77 on ")
-        assert caller.call(f"{repository}@sha256:{'0' * 64}").status_code == 202
-        assert caller.line()["ok"] is False
-        assert httpx.get(caller.url.replace("/deploy", "/health")).status_code == 200
-        assert set(deployed.host.ssh(runs).stdout.split()) == wanted
-        history = json.loads(deployed.towline("history", "-t", "production", "--json").stdout)
-        assert any(run["by"].startswith("webhook run-77 from you/shop run 77") for run in history)
-    finally:
-        assert caller.end() == 0
-        compose.write_text(text)
-        deployed.deploy()
-        without_registry(deployed.host)
+    worker = copies(deployed, "gen")
+    assert caller.call(f"ghcr.io/somebody/else@{digests['2']}").status_code == 403
+    assert caller.call(f"{REPOSITORY}@{digests['2']}").status_code == 202
+    told = caller.line()
+    assert (told["ok"], told["delivery"]) == (True, "run-77"), told
+    runs = "docker inspect -f '{{.Config.Image}}' $(docker ps -q --filter label=towline.service=api)"
+    wanted = {f"{REPOSITORY}@{digests['2']}"}
+    until(lambda: set(deployed.host.ssh(runs).stdout.split()) == wanted, "the old copies are gone", 60)
+    assert copies(deployed, "gen") == worker
+    assert str(messages[1][-1]["trigger"]).startswith("webhook run-77 from you/shop run 77 on ")
+    assert caller.call(f"{REPOSITORY}@sha256:{'0' * 64}").status_code == 202
+    assert caller.line()["ok"] is False
+    assert httpx.get(caller.url.replace("/deploy", "/health")).status_code == 200
+    assert set(deployed.host.ssh(runs).stdout.split()) == wanted
+    assert caller.children() == [], "no connection outlives the deploy that it was made for"
+    history = json.loads(deployed.towline("history", "-t", "production", "--json").stdout)
+    assert any(run["by"].startswith("webhook run-77 from you/shop run 77") for run in history)
+    assert caller.end() == 0
 
 
 def test_the_guide_is_true(deployed: Shop, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,8 +321,8 @@ def test_a_second_target_beside_the_first_and_its_end(deployed: Shop) -> None:
             wrong = deployed.towline("destroy", "staging", "--name", "shop/production")
             assert wrong.returncode == 3
             assert any(name.startswith("shop-staging-") for name in deployed.running())
-            gone = done(deployed, "destroy", "staging", "--data", "shop", "--name", "shop/staging")
-            assert gone["destroyed"]["keeps"] == []  # type: ignore[index]
+            gone = deployed.told("destroy", "staging", "--data", "shop", "--name", "shop/staging")
+            assert gone["destroyed"]["keeps"] == []
         assert clients.failures == []
     finally:
         page.write_text(text)

@@ -5,42 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
+from tests.lab.hosted_app import ON_HOSTS, WEB, HostedApp
 
 from towline.core.units import byte_count
 from towline.lab.images import bake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
 SERVER = """
-import http.server, os, signal, sys, threading
-TEXT = "{text}"
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(TEXT.encode())
-    def log_message(self, *_):
-        pass
-server = http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Answer)
-signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-server.serve_forever(0.05)
+import os
+os.environ["TEXT"] = "{text}"
 """
 DOCKERFILE = """
 FROM python:3.11-slim AS base
@@ -73,33 +59,24 @@ targets:
 
 
 @dataclass
-class Press:
-    """The project of an app that is built, whose only target is the lab host."""
+class Press(HostedApp):
+    """The app that is built; its only target is the lab host, the local Docker is the lab's."""
 
-    folder: Path
-    host: LabHost
     docker: Mapping[str, str]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """With the local Docker."""
+        return {**super().environ, **self.docker}
 
     def write(self, text: str) -> None:
         """Let it answer with this text from the next deploy on: one line of its code changes."""
-        (self.folder / "server.py").write_text(SERVER.replace("{text}", text))
+        (self.folder / "server.py").write_text(SERVER.format(text=text) + WEB)
+        (self.folder / "compose.yaml").write_text(COMPOSE)
 
-    def towline(self, *words: str, docker: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project, with the lab's Docker as the local one."""
-        argv = [sys.executable, "-m", "towline.cli.main", *words]
-        environ = {**os.environ, **(self.docker if docker is None else docker)}
-        environ["XDG_CONFIG_HOME"] = str(self.folder.parent / "config")
-        return subprocess.run(argv, cwd=self.folder, env=environ, capture_output=True, text=True, check=False)
-
-    def deploy(self) -> str:
-        """Deploy; it must succeed. What it says."""
-        done = self.towline("deploy", "production", "--yes")
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stderr
-
-    def answers(self) -> str:
-        """What a browser gets."""
-        return httpx.get(f"http://{self.host.ipv4}/", headers={"Host": self.host.name}, timeout=20).text
+    def ship(self) -> str:
+        """Deploy; it must succeed. What it says to people."""
+        return self.said("deploy", "production", "--yes")
 
     def images(self) -> list[str]:
         """The images of the app on the host."""
@@ -108,7 +85,8 @@ class Press:
 
     def image_that_runs(self) -> str:
         """The image of the container that serves."""
-        return self.host.ssh("docker ps --filter label=towline.service=web --format '{{.Image}}'").stdout.strip()
+        asked = "docker ps --filter label=towline.service=web --format '{{.Names}} {{.Image}}' | grep -v leaving"
+        return self.host.ssh(asked).stdout.split()[-1]
 
 
 def sent(said: str) -> int:
@@ -117,16 +95,19 @@ def sent(said: str) -> int:
     return sum(byte_count(one.replace(" ", "")) for one in found)
 
 
+NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+"""An environment in which no local Docker answers."""
+
+
 @pytest.fixture(scope="module")
-def press(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Press:
-    """The app, deployed once; each test leaves it running and well."""
+def first(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Press:
+    """The app, deployed once for all tests of this file."""
     bake(lab.docker, ["python:3.11-slim", "caddy:2.11.7"])
     host = lab_hosts[0].reset(suite="bookworm", docker=True)
     host.load("caddy:2.11.7")
     folder = tmp_path_factory.mktemp("images") / "press"
     folder.mkdir()
     (folder / "Dockerfile").write_text(DOCKERFILE)
-    (folder / "compose.yaml").write_text(COMPOSE)
     (folder / "large").write_bytes(os.urandom(20_000_000))
     (folder / "ssh_config").write_text(lab.ssh_config.read_text())
     (folder / "towline.yaml").write_text(PAGE.format(name=host.name, address=host.ipv4))
@@ -135,15 +116,24 @@ def press(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest
     plan = made.towline("plan", "production")
     assert re.search(r"load the image press-web:[0-9a-f]{12} \(at most \d+ MB to send\)", plan.stdout), plan.stderr
     assert made.images() == []
-    said = made.deploy()
+    said = made.ship()
     assert sent(said) > 20_000_000
     return made
+
+
+@pytest.fixture
+def press(first: Press, failed: Callable[[], bool]) -> Iterator[Press]:
+    """It; each test leaves it running and well, one that fails too."""
+    yield first
+    if failed():
+        first.write("one")
+        first.mend()
 
 
 def test_what_was_built_runs_under_the_name_of_its_content(press: Press) -> None:
     """With the stage, the arguments and the labels that the files say; nothing of what was sent is left."""
     press.write("one")
-    press.deploy()
+    press.ship()
     assert press.answers() == "one"
     name = press.image_that_runs()
     assert name in press.images()
@@ -160,9 +150,9 @@ def test_what_was_built_runs_under_the_name_of_its_content(press: Press) -> None
 
 def test_a_second_deploy_sends_nothing(press: Press) -> None:
     """The same source is the same image: found by what it was made from, without the local Docker."""
-    press.deploy()
+    press.ship()
     before = press.images()
-    again = press.towline("deploy", "production", "--yes", docker={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+    again = press.towline("deploy", "production", "--yes", **NOWHERE)
     assert again.returncode == 0, again.stderr
     assert "nothing was changed" in again.stderr
     assert press.images() == before
@@ -173,7 +163,7 @@ def test_one_line_of_code_costs_a_layer(press: Press) -> None:
     whole = int(press.host.ssh(f"docker image inspect -f '{{{{.Size}}}}' {press.images()[0]}").stdout)
     new = uuid.uuid4().hex
     press.write(new)
-    said = press.deploy()
+    said = press.ship()
     assert press.answers() == new
     assert 0 < sent(said) < whole / 100
 
@@ -200,7 +190,7 @@ def test_without_a_docker_here_it_is_said_what_to_do(press: Press) -> None:
     text = server.read_text()
     server.write_text(f"{text}\n# changed\n")
     try:
-        failed = press.towline("deploy", "production", "--yes", docker={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
+        failed = press.towline("deploy", "production", "--yes", **NOWHERE)
     finally:
         server.write_text(text)
     assert failed.returncode == 6, failed.stderr
@@ -211,17 +201,21 @@ def test_without_a_docker_here_it_is_said_what_to_do(press: Press) -> None:
 def test_rollback_needs_neither_docker_here_nor_a_registry(press: Press) -> None:
     """The release before is kept with its image and environment; what is older is cleared away, and goes no more."""
     press.write("three")
-    press.deploy()
+    press.ship()
     press.write("four")
-    press.deploy()
+    press.ship()
     assert len(press.images()) == 2
     assert press.answers() == "four"
-    press.host.ssh("iptables -I OUTPUT -p tcp --dport 443 -j REJECT")
-    nowhere = {"DOCKER_HOST": "unix:///nowhere/docker.sock", "PATH": f"/usr/bin:/bin:{Path(sys.executable).parent}"}
-    back = press.towline("rollback", "-t", "production", docker=nowhere)
-    assert back.returncode == 0, back.stderr
-    assert press.answers() == "three"
-    refused = press.towline("rollback", "-t", "production", docker=nowhere)
+    no_way_out = "OUTPUT -p tcp --dport 443 -j REJECT"
+    alone = {**NOWHERE, "PATH": f"/usr/bin:/bin:{Path(sys.executable).parent}"}
+    press.host.ssh(f"iptables -I {no_way_out}")
+    try:
+        back = press.towline("rollback", "-t", "production", **alone)
+        assert back.returncode == 0, back.stderr
+        assert press.answers() == "three"
+        refused = press.towline("rollback", "-t", "production", **alone)
+    finally:
+        press.host.ssh(f"iptables -D {no_way_out}")
     assert refused.returncode == 3, refused.stderr
     assert "is no longer kept" in refused.stderr
     assert press.answers() == "three"
@@ -235,37 +229,36 @@ def test_a_host_builds_where_no_docker_is_here(press: Press) -> None:
     (press.folder / ".env").write_text("TOKEN=only-here\n")
     press.host.load("python:3.11-slim")
     press.write("five")
-    nowhere = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
     try:
-        done = press.towline("deploy", "production", "--yes", docker=nowhere)
+        done = press.towline("deploy", "production", "--yes", **NOWHERE)
         assert done.returncode == 0, done.stderr
         assert "build the image press-web:" in done.stderr
         assert press.answers() == "five"
         name = press.image_that_runs()
         labels = json.loads(press.host.ssh(f"docker image inspect -f '{{{{json .Config.Labels}}}}' {name}").stdout)
         assert labels["note"] == "from-compose"
-        again = press.towline("deploy", "production", "--yes", docker=nowhere)
+        again = press.towline("deploy", "production", "--yes", **NOWHERE)
         assert "nothing was changed" in again.stderr, again.stderr
     finally:
         page.write_text(text)
         (press.folder / ".env").unlink()
-    press.deploy()
+    press.ship()
     assert press.answers() == "five"
 
 
 def test_a_tag_is_run_as_it_was_when_the_release_was_made(press: Press, lab: Lab) -> None:
     """Another image under the same tag is another release, and the way back leads to the first one by its id."""
-    compose = press.folder / "compose.yaml"
-    compose.write_text('services: {web: {image: "moving:1", ports: ["8000:8000"], stop_grace_period: 3s}}\n')
+    tagged = 'services: {web: {image: "moving:1", ports: ["8000:8000"], stop_grace_period: 3s}}\n'
     for text in ("first", "second"):
         press.write(text)
+        (press.folder / "compose.yaml").write_text(tagged)
         lab.docker.run("build", "--target", "run", "-t", "moving:1", str(press.folder), within=300)
         press.host.load("moving:1")
-        said = press.deploy()
+        said = press.ship()
         assert "no registry knows it" in said
         assert press.answers() == text
     back = press.towline("rollback", "-t", "production")
     assert back.returncode == 0, back.stderr
     assert press.answers() == "first"
-    compose.write_text(COMPOSE)
-    press.deploy()
+    press.write("first")
+    press.ship()

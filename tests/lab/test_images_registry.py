@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.lab.hosted_app import ON_HOSTS
 from tests.real_servers import free_port, until
 
 from towline.lab.images import bake
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh", "docker-registry"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS, pytest.mark.needs("docker-registry")]
 
 USER, PASSWORD = "robot", "only-for-the-registry"
 SETTINGS = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from tests.lab.hosted_app import ON_HOSTS, awake
 from tests.real_servers import until
 
 from towline.core.errors import Refused, StepFailed, UsageError
@@ -20,10 +20,7 @@ from towline.lab.images import extra_authorities
 if TYPE_CHECKING:
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS]
 
 BOOT = "cat /proc/sys/kernel/random/boot_id"
 VALKEY = "valkey/valkey:9"
@@ -45,12 +42,6 @@ def error_within_two_seconds(host: LabHost) -> str:
     return done.stderr
 
 
-def running(lab: Lab, number: int) -> LabHost:
-    """A host, on and thawed, whatever the test before has left."""
-    host = lab.host(number)
-    return {"running": lambda: host, "off": host.on, "frozen": host.thaw}[host.state]()
-
-
 @pytest.fixture(scope="module")
 def fresh(lab_hosts: tuple[LabHost, LabHost]) -> tuple[LabHost, LabHost]:
     """Both hosts as new machines: other tests may have had them."""
@@ -59,15 +50,15 @@ def fresh(lab_hosts: tuple[LabHost, LabHost]) -> tuple[LabHost, LabHost]:
 
 
 @pytest.fixture
-def host(lab: Lab, fresh: tuple[LabHost, LabHost]) -> LabHost:
+def host(fresh: tuple[LabHost, LabHost]) -> LabHost:
     """The first host, running."""
-    return running(lab, fresh[0].number)
+    return awake(fresh[0])
 
 
 @pytest.fixture
-def other(lab: Lab, fresh: tuple[LabHost, LabHost]) -> LabHost:
+def other(fresh: tuple[LabHost, LabHost]) -> LabHost:
     """The second host, running."""
-    return running(lab, fresh[1].number)
+    return awake(fresh[1])
 
 
 def test_a_host_is_a_whole_debian(host: LabHost) -> None:

@@ -191,12 +191,14 @@ def test_a_websocket_lives_on_its_old_instance_until_it_is_stopped(lab: Lab) -> 
 def test_a_websocket_survives_new_routes(lab: Lab) -> None:
     """A new route replaces the door's configuration, not its open connections."""
     with only(lab, "routes-0"):
-        with websocket(lab) as open_one:
-            lab.route(*routes(lab), {"name": "new", "kind": "proxy", "hosts": ["new.lab.localhost"], "slots": 2})
-            open_one.send("still")
-            assert open_one.recv(10) == "routes-0 still"
-        assert get(lab).text.startswith("routes-0")
-        lab.route(*routes(lab), default="api")
+        try:
+            with websocket(lab) as open_one:
+                lab.route(*routes(lab), {"name": "new", "kind": "proxy", "hosts": ["new.lab.localhost"], "slots": 2})
+                open_one.send("still")
+                assert open_one.recv(10) == "routes-0 still"
+            assert get(lab).text.startswith("routes-0")
+        finally:
+            lab.route(*routes(lab), default="api")
 
 
 def test_events_arrive_one_by_one_and_end_with_the_client(lab: Lab) -> None:

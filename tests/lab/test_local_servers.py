@@ -158,12 +158,14 @@ def test_a_changed_password_replaces_the_old_one(lab: Lab) -> None:
     lab.stash("db.password.2", "the second password")
     changed = {**POSTGRES, "password": "db.password.2"}
     again = PrepareStore("db", "postgres", lab.port("db"), changed)
-    assert not lab.carry(again)[0].already
-    database(lab, "the second password").close()
-    with pytest.raises(psycopg.OperationalError):
-        database(lab)
-    assert lab.carry(again)[0].already
-    lab.carry(PrepareStore("db", "postgres", lab.port("db"), POSTGRES))
+    try:
+        assert not lab.carry(again)[0].already
+        database(lab, "the second password").close()
+        with pytest.raises(psycopg.OperationalError):
+            database(lab)
+        assert lab.carry(again)[0].already
+    finally:
+        lab.carry(PrepareStore("db", "postgres", lab.port("db"), POSTGRES))
     database(lab).close()
 
 
@@ -290,14 +292,16 @@ def test_a_private_bucket_is_private(lab: Lab) -> None:
         bucket(direct(lab)).put_object(Bucket="lab-media", Key=key, Body=b"p")
     settings = instance_of(lab, "media").settings
     private = {name: one for name, one in settings.items() if name != "public"}
-    for prepared, seen in (
-        (private, (403, 403)),
-        ({**private, "public": "cards/"}, (403, 200)),
-        (settings, (200, 200)),
-    ):
+
+    def seen_with(prepared: dict[str, str]) -> tuple[int, int]:
         lab.carry(PrepareStore("media", "bucket", lab.port("media"), prepared))
-        answers = through_door(lab, "/lab-media/p"), through_door(lab, "/lab-media/cards/p")
-        assert tuple(one.status_code for one in answers) == seen
+        return through_door(lab, "/lab-media/p").status_code, through_door(lab, "/lab-media/cards/p").status_code
+
+    try:
+        assert seen_with(private) == (403, 403)
+        assert seen_with({**private, "public": "cards/"}) == (403, 200)
+    finally:
+        assert seen_with(settings) == (200, 200)
 
 
 def test_everything_listens_on_loopback_only(lab: Lab) -> None:

@@ -107,7 +107,9 @@ def test_lost_picture_gives_the_credit_back(cooly: Lab, url: str) -> None:
     with cooly.roles("gen", GENERATOR_SECONDS="30") as worker:
         made = someone.ask()
         at_work(cooly, made)
-        cooly.database.execute("update towline.job set attempt = max_attempts where kind = 'generate'")
+        cooly.database.execute(
+            "update towline.job set attempt = max_attempts where kind = 'generate' and state = 'running'"
+        )
         worker.end(signal.SIGKILL)
     lost = someone.settled(made)
     assert (lost["state"], lost["error"]) == ("failed", "Something went wrong on our side.")

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.lab.compose_watch import watching
 from tests.real_servers import free_port, until
 from tests.render_scenes import material
 
@@ -120,12 +120,13 @@ def test_development_serves_a_changed_source_without_a_rebuild(pair: Pair) -> No
         picture = httpx.get(a_card(pair, browser)["image_url"])
         assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
         image = pair.docker.run("inspect", "--format", "{{.Image}}", pair.compose(file, "ps", "-q", "api").strip())
-        static = pair.project / "postcards" / "static"
+        code, static = pair.project / "postcards" / "api.py", pair.project / "postcards" / "static"
         (static / "changed.txt").write_text("as it is now\n")
         assert until(lambda: served(browser, "/static/changed.txt"), "the file is served") == "as it is now\n"
-        with watching(pair, file):
-            code = pair.project / "postcards" / "api.py"
-            code.write_text(code.read_text().replace('return {"status": "ok"}', 'return {"status": "changed"}'))
+        with (
+            watching(pair.docker, pair.out / file, pair.out / "watch.log"),
+            replaced(code, 'return {"status": "ok"}', 'return {"status": "changed"}'),
+        ):
             until(lambda: "changed" in (served(browser, "/livez") or ""), "the changed code answers")
         after = pair.docker.run("inspect", "--format", "{{.Image}}", pair.compose(file, "ps", "-q", "api").strip())
         assert after == image
@@ -140,18 +141,15 @@ def served(browser: httpx.Client, path: str) -> str | None:
 
 
 @contextmanager
-def watching(pair: Pair, file: str) -> Iterator[None]:
-    """What `up --watch` does beside the log."""
-    words = [*find_compose(pair.docker.environment), "--file", str(pair.out / file), "watch", "--no-up"]
-    log = pair.out / "watch.log"
-    with log.open("w") as handle:
-        program = subprocess.Popen(words, env=dict(pair.docker.environment), stdout=handle, stderr=handle)
-        try:
-            until(lambda: "Watch enabled" in log.read_text(), "the watch is on")
-            yield
-        finally:
-            program.send_signal(signal.SIGINT)
-            program.wait(timeout=30)
+def replaced(file: Path, old: str, new: str) -> Iterator[None]:
+    """A source with another text in it, for a while."""
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    try:
+        yield
+    finally:
+        file.write_text(text)
 
 
 def test_production_runs_as_it_was_built(pair: Pair) -> None:

@@ -16,6 +16,8 @@ from towline.lab.images import bake
 from towline.spec.model import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from towline.lab.host import Lab, LabHost
 
 pytestmark = pytest.mark.needs("dockerd", "iptables", "mmdebstrap", "ssh")
@@ -45,15 +47,17 @@ def told(ran: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def pair(lab: Lab) -> Pair:
-    """Two new machines; the script has run on the first, as root and over SSH, as SETUP.md says."""
+def pair(lab: Lab) -> Iterator[Pair]:
+    """Two new machines, off at the end; the script has run on the first, as root and over SSH, as SETUP.md says."""
     made = material(app(service("api"), stores=(store("db", "postgres"),)), Site("box", "host"))
     script = next(file.text for file in cloud_init.files(made) if file.path == "server-setup.sh")
     server, neighbour = (lab.add(number, Wish("trixie")) for number in (7, 8))
     first = ssh(server, "root", CALL, script)
     assert first.returncode == 0, first.stdout[-2000:] + first.stderr[-2000:]
     assert told(first)[-1].startswith("setup: done")
-    return Pair(server, neighbour, script)
+    yield Pair(server, neighbour, script)
+    server.cut()
+    neighbour.cut()
 
 
 def test_a_second_run_changes_nothing(pair: Pair) -> None:

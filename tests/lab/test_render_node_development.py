@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from tests.contract.compose_projects import ENV
+from tests.lab.compose_watch import watching
 from tests.lab.rendered_builds import BASES, Builder, Project, client_with_buildkit
 from tests.real_servers import free_port, until
 
@@ -20,7 +18,6 @@ from towline.artifacts import dev_compose
 from towline.lab.docker import LabDocker
 from towline.lab.images import bake
 from towline.ops.render import material_of
-from towline.spec.compose import find_compose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +69,7 @@ def test_a_change_is_built_in_the_container(docker: LabDocker, project: Project)
     assert httpx.get(f"{base}/api/generations/My Page").json()["id"] == "my-page"
     assert not (project.folder / "node_modules" / "typescript").exists()
     shared = project.folder / "packages" / "shared" / "src" / "index.ts"
-    with watching(docker, project):
+    with watching(docker, project.folder / FILE, Path(f"{project.folder}.watch.log"), "api"):
         shared.write_text(shared.read_text().replace('"-"', '"_"'))
         until(lambda: answer(f"{base}/api/generations/My Page") == "my_page", "the change answers", 60)
 
@@ -83,18 +80,3 @@ def answer(url: str) -> str | None:
         return str(httpx.get(url, timeout=5).json()["id"])
     except httpx.HTTPError:
         return None
-
-
-@contextmanager
-def watching(docker: LabDocker, project: Project) -> Iterator[None]:
-    """What `up --watch` does for the one service that is up."""
-    words = [*find_compose(docker.environment), "--file", str(project.folder / FILE), "watch", "--no-up", "api"]
-    log = Path(f"{project.folder}.watch.log")
-    with log.open("w") as handle:
-        program = subprocess.Popen(words, env=dict(docker.environment), stdout=handle, stderr=handle)
-        try:
-            until(lambda: "Watch enabled" in log.read_text(), "the watch is on")
-            yield
-        finally:
-            program.send_signal(signal.SIGINT)
-            program.wait(timeout=30)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-from tests.lab.linked_pair import BASES, Pair, pair
+from tests.lab.hosted_app import ON_HOSTS, awake
+from tests.lab.linked_pair import BASES, Pair, page_with, pair
 from tests.real_servers import until
 
 from towline.lab.containers import Wish
@@ -21,15 +19,12 @@ if TYPE_CHECKING:
 
     from towline.lab.host import Lab, LabHost
 
-pytestmark = [
-    pytest.mark.needs("docker", "dockerd", "iptables", "mmdebstrap", "ssh"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a Docker daemon"),
-]
+pytestmark = [*ON_HOSTS, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """The app on both hosts, deployed once for all tests of this file; each leaves it running and well."""
+def first(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The app on both hosts, deployed once for all tests of this file."""
     bake(lab.docker, BASES)
     front, back = (one.reset(suite="bookworm", docker=True) for one in lab_hosts)
     made = pair(tmp_path_factory.mktemp("pair"), lab, front, back)
@@ -43,16 +38,21 @@ def deployed(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pyt
     return made
 
 
-def result_of(pair: Pair, job: int) -> str:
-    until(lambda: pair.count("done", [job]) == 1, "the job", 120)
-    return str(json.loads(pair.ask(f"select result from towline.job where id = {job}")))
+@pytest.fixture
+def deployed(first: Pair, failed: Callable[[], bool]) -> Iterator[Pair]:
+    """It; each test leaves it running and well, one that fails too."""
+    yield first
+    if failed():
+        awake(first.back)
+        first.write("one")
+        first.mend()
 
 
 def test_a_worker_elsewhere_uses_database_queue_and_private_service(deployed: Pair) -> None:
     """Through the link, under their own names, also with an answer of many packets of full size."""
     text = deployed.answers().replace("api", "inner")
     (job,) = deployed.add("look", 1, 3_000_000)
-    assert result_of(deployed, job) == f"{text} {len(text) + 3_000_000} True"
+    assert deployed.result(job) == f"{text} {len(text) + 3_000_000} True"
     again = deployed.deploy()
     assert again["changed"] is False
 
@@ -125,7 +125,7 @@ def test_a_bad_version_on_one_host_changes_nothing_anywhere(deployed: Pair) -> N
 @pytest.fixture
 def single(deployed: Pair) -> Iterator[None]:
     """Whatever a test does to it, the `single` service of the other host never runs twice."""
-    look = "docker ps -q --filter label=towline.service=once | wc -l"
+    look = "docker ps -q --filter label=towline.service=once --filter name=pair-production | wc -l"
     watch = f"rm -f /run/twice; setsid sh -c 'while sleep 0.1; do {look} >>/run/twice; done' >/dev/null 2>&1 & echo $!"
     watcher = deployed.back.inside(watch).stdout.strip()
     yield
@@ -182,8 +182,10 @@ def test_a_cut_connection_and_a_reboot_are_resumed_from_anywhere(deployed: Pair)
 
     def cut(operator: subprocess.Popen[str]) -> None:
         deployed.back.inside(f"iptables -I INPUT {rule}")
-        operator.wait(240)
-        deployed.back.inside(f"iptables -D INPUT {rule}")
+        try:
+            operator.wait(240)
+        finally:
+            deployed.back.inside(f"iptables -D INPUT {rule}")
 
     told = broken_off(deployed, "four", cut)
     assert "hint: " in told, told
@@ -191,7 +193,7 @@ def test_a_cut_connection_and_a_reboot_are_resumed_from_anywhere(deployed: Pair)
     recovered(deployed, "resume")
     assert deployed.answers() == "api four"
     (job,) = deployed.add("look", 1, 10)
-    assert result_of(deployed, job).endswith("True")
+    assert deployed.result(job).endswith("True")
     assert deployed.deploy()["changed"] is False
 
 
@@ -232,17 +234,10 @@ def test_a_firewall_that_closes_everything_lets_the_link_through(deployed: Pair)
     rules = deployed.front.ssh("ufw status").stdout
     assert f"{deployed.back.ipv4}" in rules
     deployed.front.ssh("ufw reload && systemctl restart docker", within=120)
-    until(lambda: comes_back(deployed, text), "the app is back", 150)
+    deployed.comes_back(text)
     (job,) = deployed.add("look", 1, 10)
-    assert result_of(deployed, job).endswith("True")
+    assert deployed.result(job).endswith("True")
     assert deployed.deploy()["changed"] is False
-
-
-def comes_back(deployed: Pair, text: str) -> bool:
-    try:
-        return deployed.answers() == text
-    except httpx.HTTPError:
-        return False
 
 
 def test_after_a_power_cut_of_the_worker_every_job_has_its_effect_once(deployed: Pair) -> None:
@@ -256,3 +251,70 @@ def test_after_a_power_cut_of_the_worker_every_job_has_its_effect_once(deployed:
     numbers = ",".join(map(str, jobs))
     effects = deployed.ask(f"select count(*), count(distinct job) from effect where job in ({numbers})")
     assert effects == "20|20"
+
+
+LEFT = r"""
+docker ps -a --format '{{.Names}}' | grep -v '[.]leaving[.]'
+docker volume ls -q; docker network ls --format '{{.Name}}'
+find /var/lib/towline -maxdepth 3 -path '*/.door/data' -prune -o -print
+ip -o link | sed -n 's/.* \(tl-[^:@]*\).*/\1/p'; ls /etc/wireguard
+systemctl list-units --all --plain --no-legend 'wg-quick@*' 'towline-*' | cut -d ' ' -f 1 | grep -v pair-production
+iptables-save | grep -E '^-A (PREROUTING|INPUT|FORWARD|DOCKER-USER|ufw-user)'
+ss -Hlntu | awk '{ parts = split($5, part, ":"); if (part[parts] < 32768) print $1, $5 }'
+"""
+"""Where a target may be found on a host: containers, volumes, networks, files, links, units, rules, ports."""
+
+
+def what_is_there(host: LabHost) -> set[str]:
+    return set(host.inside(LEFT).stdout.splitlines())
+
+
+@pytest.fixture
+def trial(deployed: Pair, failed: Callable[[], bool]) -> Iterator[dict[str, set[str]]]:
+    """The page with a second target on the same two hosts, and what is there before it is deployed, by host."""
+    hosts, page = hosts_of(deployed), deployed.folder / "towline.yaml"
+    page.write_text(page_with(*hosts, trial=True))
+    yield {one.name: what_is_there(one) for one in hosts}
+    if failed():
+        deployed.towline("destroy", "trial", "--data", "pair", "--name", "pair/trial")
+    page.write_text(page_with(*hosts))
+
+
+def test_a_target_of_two_hosts_is_scaled_restarted_and_destroyed(deployed: Pair, trial: dict[str, set[str]]) -> None:
+    """Copies come and go where they belong, each is replaced where it is, and in the end nothing of it is left."""
+    production = deployed.running()
+    deployed.told("deploy", "trial", "--yes")
+    scaled = deployed.told("scale", "trial", "api=3", "gen=4")
+    assert scaled["changed"]
+    assert copies_of(deployed) == {"api": [3, 0], "gen": [2, 2], "once": [0, 1]}
+    refused = deployed.towline("scale", "trial", "gen=1", "--yes")
+    assert refused.returncode == 2
+    assert "`gen` has at least one on each of front, back" in refused.stderr
+    before = deployed.running()
+    deployed.told("restart", "trial")
+    assert copies_of(deployed) == {"api": [3, 0], "gen": [2, 2], "once": [0, 1]}
+    kept = [
+        set(old) & set(new) - set(ours) for old, new, ours in zip(before, deployed.running(), production, strict=True)
+    ]
+    assert [{one.split(".")[0] for one in there} for there in kept] == [
+        {f"pair-trial-{one}" for one in ("db", "queue", "caddy")},
+        set(),
+    ]
+    (job,) = deployed.add("look", 1, 10, "trial")
+    assert deployed.result(job, "trial").endswith("True")
+    gone = deployed.told("destroy", "trial", "--data", "pair", "--name", "pair/trial")
+    assert gone["destroyed"]["keeps"] == []
+    differs = {one.name: set(what_is_there(one)) ^ trial[one.name] for one in hosts_of(deployed)}
+    assert differs == {"host1": set(), "host2": set()}, differs
+    assert deployed.running() == production
+    (job,) = deployed.add("look", 1, 10)
+    assert deployed.result(job).endswith("True")
+
+
+def copies_of(deployed: Pair) -> dict[str, list[int]]:
+    """How many copies of each service of the second target run on each host."""
+    there = deployed.running()
+    return {
+        name: [sum(one.startswith(f"pair-trial-{name}.") for one in host) for host in there]
+        for name in ("api", "gen", "once")
+    }

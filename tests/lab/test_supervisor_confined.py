@@ -4,25 +4,17 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.real_servers import until
 
 from towline_supervisor.client import Client
 
 DEADLINE = 30.0
 EATER = "hold = []\nwhile True: hold.append(b'x' * 1_000_000)"
 CONTROL = Path("/sys/fs/cgroup")
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    """Ask until it is so."""
-    until = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < until, f"never came true: {what}"
-        time.sleep(0.02)
 
 
 def skip_on_a_laptop(why: str) -> None:
@@ -61,7 +53,7 @@ def group() -> Iterator[Path]:
     except OSError as error:
         skip_on_a_laptop(f"no memory control group can be made: {error.strerror}")
     yield path
-    eventually(lambda: not (path / "cgroup.procs").read_text(), "the group is empty")
+    until(lambda: not (path / "cgroup.procs").read_text(), "the group is empty")
     path.rmdir()
 
 
@@ -106,4 +98,4 @@ def test_port_of_another_user_is_trusted(tmp_path: Path) -> None:
             assert isinstance(processes, list)
             return int(processes[0]["memory"])
 
-        eventually(lambda: used() > 1_000_000, "the resident size is told, where the proportional one is hidden")
+        until(lambda: used() > 1_000_000, "the resident size is told, where the proportional one is hidden")

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import lives
+from tests.real_servers import until
 
 from towline_supervisor.client import Client, Refused
 
@@ -21,21 +23,6 @@ SLOW = "trap 'sleep 1; exit 0' TERM; echo up; while :; do sleep 0.05; done"
 STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.1; done"
 
 Record = dict[str, object]
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    """Ask until it is so."""
-    until = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < until, f"never came true: {what}"
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
 
 
 def command(folder: Path, *more: str) -> list[str]:
@@ -140,7 +127,7 @@ def test_start_order_and_reverse_stop(client: Client, daemon: subprocess.Popen[b
     for name in ("db", "api", "web"):
         script = f"trap 'echo {name} >> {folder}/ended; exit 0' TERM; echo up; while :; do sleep 0.05; done"
         client.ask("start", process=shell(name, script))
-    eventually(lambda: all(status(client, name)["last"] for name in ("db", "api", "web")), "the traps are set")
+    until(lambda: all(status(client, name)["last"] for name in ("db", "api", "web")), "the traps are set")
     processes = client.ask("status")["processes"]
     assert isinstance(processes, list)
     assert [one["name"] for one in processes] == ["db", "api", "web"]
@@ -153,7 +140,7 @@ def test_start_order_and_reverse_stop(client: Client, daemon: subprocess.Popen[b
 def test_shutdown_within_a_limit_kills(client: Client, daemon: subprocess.Popen[bytes]) -> None:
     """A shutdown with a limit does not wait for a process that has a longer one."""
     client.ask("start", process=shell("a", STUBBORN, stop={"within": 600}))
-    eventually(lambda: status(client, "a")["last"], "the trap is set")
+    until(lambda: status(client, "a")["last"], "the trap is set")
     assert client.ask("shutdown", within=0.2) == {"ok": True}
     assert daemon.wait(DEADLINE) == 0
 
@@ -161,7 +148,7 @@ def test_shutdown_within_a_limit_kills(client: Client, daemon: subprocess.Popen[
 def test_sigterm_is_an_orderly_shutdown_and_others_are_ignored(daemon: subprocess.Popen[bytes], client: Client) -> None:
     """SIGINT and SIGHUP of a terminal change nothing for us or the children; SIGTERM drains and exits 0."""
     client.ask("start", process=shell("a", SLOW))
-    eventually(lambda: status(client, "a")["last"], "the trap is set")
+    until(lambda: status(client, "a")["last"], "the trap is set")
     daemon.send_signal(signal.SIGINT)
     daemon.send_signal(signal.SIGHUP)
     assert status(client, "a")["state"] in {"starting", "ready"}
@@ -172,10 +159,10 @@ def test_sigterm_is_an_orderly_shutdown_and_others_are_ignored(daemon: subproces
 def test_a_slow_stop_does_not_hold_up_others(client: Client, folder: Path) -> None:
     """While one client waits for a stop, another one is answered at once."""
     client.ask("start", process=shell("a", SLOW))
-    eventually(lambda: status(client, "a")["last"], "the trap is set")
+    until(lambda: status(client, "a")["last"], "the trap is set")
     client.send({"do": "stop", "name": "a"})
     with Client(folder / "control.sock") as other:
-        eventually(lambda: status(other, "a")["state"] == "stopping", "it is being stopped")
+        until(lambda: status(other, "a")["state"] == "stopping", "it is being stopped")
         assert refusal(other, "start", process=sleeper("a")) == "stopping"
     answer = client.receive()
     assert answer["process"]["state"] == "stopped"  # type: ignore[index]
@@ -184,7 +171,7 @@ def test_a_slow_stop_does_not_hold_up_others(client: Client, folder: Path) -> No
 def test_stop_limit_of_the_request(client: Client) -> None:
     """A stop may bring a shorter limit than the process has."""
     client.ask("start", process=shell("a", STUBBORN, stop={"within": 600}))
-    eventually(lambda: status(client, "a")["last"], "the trap is set")
+    until(lambda: status(client, "a")["last"], "the trap is set")
     assert client.process("stop", name="a", within=0.1)["verdict"] == "SIGTERM was not enough: it was killed"
 
 
@@ -203,10 +190,10 @@ def test_stop_and_remove_are_repeatable(client: Client) -> None:
 def test_replace_is_one_call(client: Client) -> None:
     """The old one has ended before the new one begins, and the answer is about the new one."""
     old = client.process("start", process=shell("a", SLOW))
-    eventually(lambda: status(client, "a")["last"], "the trap is set")
+    until(lambda: status(client, "a")["last"], "the trap is set")
     new = client.process("replace", process=sleeper("a"))
     assert new["pid"] not in {None, old["pid"]}
-    assert not alive(int(str(old["pid"])))
+    assert not lives(int(str(old["pid"])))
     assert client.process("replace", process=sleeper("fresh"))["state"] == "starting"
 
 
@@ -296,7 +283,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(client: Client, folder: Pat
         lazy.send({"do": "logs", "follow": True, "lines": 0})
         spec = shell("loud", "yes 0123456789012345678901234567890123456789 | head -n 120000; echo done; exec sleep 600")
         client.ask("start", process=spec)
-        eventually(lambda: status(client, "loud")["last"][-1:] == ["done"], "all was read")  # type: ignore[index]
+        until(lambda: status(client, "loud")["last"][-1:] == ["done"], "all was read")  # type: ignore[index]
         with pytest.raises((ConnectionError, OSError)):  # noqa: PT012 - the end of the stream is what is waited for
             while True:
                 lazy.receive()
@@ -305,7 +292,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(client: Client, folder: Pat
 def test_many_requests_without_reading(client: Client, folder: Path) -> None:
     """A client that asks for megabytes of answers without reading gets every one of them once it reads."""
     client.ask("start", process=shell("a", "head -c 50000 /dev/zero | tr '\\0' x; echo; exec sleep 600"))
-    eventually(lambda: status(client, "a")["last"], "the long line")
+    until(lambda: status(client, "a")["last"], "the long line")
     with Client(folder / "control.sock") as lazy:
         for _ in range(100):
             lazy.send({"do": "status"})
@@ -318,7 +305,7 @@ def test_logs_are_told_and_followed(client: Client, folder: Path) -> None:
     script = f"echo one; echo two >&2; until [ -e {folder}/go ]; do sleep 0.05; done; echo three; exec sleep 600"
     client.ask("start", process=shell("a", script))
     client.ask("start", process=shell("b", "echo other; exec sleep 600"))
-    eventually(lambda: len(status(client, "a")["last"]) == 2, "two lines")  # type: ignore[arg-type]
+    until(lambda: len(status(client, "a")["last"]) == 2, "two lines")  # type: ignore[arg-type]
     with Client(folder / "control.sock") as other:
         told = {(line["stream"], line["text"]) for line in other.tail(["a"])}
     assert told == {("stdout", "one"), ("stderr", "two")}
@@ -337,7 +324,7 @@ def test_logs_are_told_and_followed(client: Client, folder: Path) -> None:
 def test_socket_and_files_are_private(client: Client, folder: Path) -> None:
     """Socket, state and logs can be opened by their owner only."""
     client.ask("start", process=shell("a", "echo hi; exec sleep 600"))
-    eventually((folder / "logs/a.log").exists, "the log")
+    until((folder / "logs/a.log").exists, "the log")
     wanted = {"control.sock": 0o600, "state": 0o600, "logs": 0o700, "logs/a.log": 0o600}
     assert {name: stat.S_IMODE((folder / name).stat().st_mode) for name in wanted} == wanted
 
@@ -367,17 +354,17 @@ def test_dead_socket_is_replaced_and_leftovers_are_ended(folder: Path) -> None:
     with serving(folder) as first, Client(folder / "control.sock") as client:
         script = f"setsid sh -c 'echo $$ > {folder}/away; exec sleep 600' & {STUBBORN}"
         pid = int(str(client.process("start", process=shell("a", script, stop={"within": 0.3}))["pid"]))
-        eventually(lambda: status(client, "a")["last"], "the trap is set")
-        eventually(lambda: (folder / "away").exists() and (folder / "away").read_text().strip(), "its grandchild")
+        until(lambda: status(client, "a")["last"], "the trap is set")
+        until(lambda: (folder / "away").exists() and (folder / "away").read_text().strip(), "its grandchild")
         first.kill()
         first.wait(DEADLINE)
     away = int((folder / "away").read_text())
-    assert alive(pid)
-    assert alive(away)
+    assert lives(pid)
+    assert lives(away)
     assert (folder / "control.sock").exists()
     with serving(folder), Client(folder / "control.sock") as client:
-        assert not alive(pid)
-        assert not alive(away)
+        assert not lives(pid)
+        assert not lives(away)
         assert client.ask("status")["processes"] == []
 
 
@@ -393,5 +380,5 @@ def test_a_daemon_that_runs_something_outlives_its_idle_time(folder: Path) -> No
     with serving(folder, "--idle", "3") as busy, Client(folder / "control.sock") as client:
         client.process("start", process={"name": "one", "command": ["sh", "-c", SLOW]})
         began = time.monotonic()
-        eventually(lambda: time.monotonic() > began + 3.5, "the idle time is over")
+        until(lambda: time.monotonic() > began + 3.5, "the idle time is over")
         assert client.ask("ping")["pid"] == busy.pid

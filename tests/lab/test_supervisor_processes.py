@@ -1,18 +1,17 @@
 """Real processes under a real daemon: gates, restarts, stops, limits, and what is left when one of them dies."""
 
-import contextlib
 import http.server
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import lives
+from tests.real_servers import free_port, until
 
 from towline_supervisor.client import Client, Refused
 
@@ -27,38 +26,16 @@ GREEDY = "import time; hold = b'x' * 60_000_000; print('holding', flush=True); t
 Record = dict[str, object]
 
 
-def eventually(holds: Callable[[], object], what: str) -> None:
-    """Ask until it is so."""
-    until = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < until, f"never came true: {what}"
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
-
-
 def numbers(file: Path, count: int) -> list[int]:
     """The numbers in a file, as soon as there are enough."""
-    eventually(lambda: file.exists() and len(file.read_text().split()) >= count, f"{count} numbers in {file.name}")
+    until(lambda: file.exists() and len(file.read_text().split()) >= count, f"{count} numbers in {file.name}")
     return [int(word) for word in file.read_text().split()]
 
 
 @pytest.fixture
 def port() -> int:
     """A port that was free a moment ago, below those that the kernel hands out."""
-    for candidate in range(21_000 + os.getpid() % 5_000, 32_000):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            return candidate
-    raise AssertionError("no port is free")
+    return free_port()
 
 
 @pytest.fixture
@@ -244,7 +221,7 @@ def test_polite_stop_lets_it_finish(client: Client) -> None:
         "start",
         process=shell("a", "trap 'sleep 0.3; echo drained; exit 0' TERM; echo up; while :; do sleep 0.05; done"),
     )
-    eventually(lambda: status(client, "a")["last"] == ["up"], "the trap is set")
+    until(lambda: status(client, "a")["last"] == ["up"], "the trap is set")
     process = client.process("stop", name="a")
     assert (process["state"], process["verdict"], process["last"]) == ("stopped", None, ["up", "drained"])
     assert process["exit"] == {"code": 0, "signal": None, "reason": "stop", "oom": False}
@@ -254,7 +231,7 @@ def test_stop_signal_of_its_own(client: Client) -> None:
     """A process may ask for another signal, as a database does that would wait for its clients on SIGTERM."""
     script = "trap 'echo int; exit 0' INT; trap 'echo term; exit 1' TERM; echo up; while :; do sleep 0.05; done"
     client.ask("start", process=shell("db", script, stop={"signal": "INT"}))
-    eventually(lambda: status(client, "db")["last"] == ["up"], "the traps are set")
+    until(lambda: status(client, "db")["last"] == ["up"], "the traps are set")
     assert client.process("stop", name="db")["last"] == ["up", "int"]
 
 
@@ -262,12 +239,12 @@ def test_stubborn_process_is_killed_after_its_limit(client: Client, folder: Path
     """After the limit the whole group is killed, those it started included, and the verdict says so."""
     spec = shell("a", f"sleep 600 & echo $! > {folder}/grandchild; {STUBBORN}", stop={"within": 0.3})
     client.ask("start", process=spec)
-    eventually(lambda: status(client, "a")["last"] == ["up"], "the trap is set")
+    until(lambda: status(client, "a")["last"] == ["up"], "the trap is set")
     [grandchild] = numbers(folder / "grandchild", 1)
     process = client.process("stop", name="a")
     assert process["verdict"] == "SIGTERM was not enough: it was killed"
     assert process["exit"] == {"code": None, "signal": "KILL", "reason": "stop", "oom": False}
-    assert not alive(grandchild)
+    assert not lives(grandchild)
 
 
 def test_leftovers_of_a_leader_are_ended(client: Client, folder: Path) -> None:
@@ -275,7 +252,7 @@ def test_leftovers_of_a_leader_are_ended(client: Client, folder: Path) -> None:
     client.ask("start", process=shell("a", f"sleep 600 & sleep 600 & jobs -p > {folder}/left; exec sleep 600"))
     left = numbers(folder / "left", 2)
     client.ask("stop", name="a")
-    assert not any(alive(pid) for pid in left)
+    assert not any(lives(pid) for pid in left)
 
 
 def test_process_that_left_its_group_is_killed_too(client: Client, folder: Path) -> None:
@@ -284,19 +261,19 @@ def test_process_that_left_its_group_is_killed_too(client: Client, folder: Path)
     client.ask("start", process=shell("a", script, stop={"within": 0.2}))
     [away] = numbers(folder / "away", 1)
     client.ask("stop", name="a")
-    eventually(lambda: not alive(away), "the process in another session is gone")
+    until(lambda: not lives(away), "the process in another session is gone")
 
 
 def test_adopted_orphans_are_reaped(client: Client, daemon: subprocess.Popen[bytes], folder: Path) -> None:
     """A grandchild whose parent ended becomes ours, and leaves no zombie."""
-    until = f"until [ -e {folder}/go ]; do sleep 0.05; done"
-    client.ask("start", process=shell("a", f"sh -c '({until}) & echo $! > {folder}/orphan'; exec sleep 600"))
+    waits = f"until [ -e {folder}/go ]; do sleep 0.05; done"
+    client.ask("start", process=shell("a", f"sh -c '({waits}) & echo $! > {folder}/orphan'; exec sleep 600"))
     [orphan] = numbers(folder / "orphan", 1)
     entry = Path(f"/proc/{orphan}")
     parent = f"PPid:\t{daemon.pid}\n"
-    eventually(lambda: parent in (entry / "status").read_text(), "the orphan is adopted by the supervisor")
+    until(lambda: parent in (entry / "status").read_text(), "the orphan is adopted by the supervisor")
     (folder / "go").touch()
-    eventually(lambda: not entry.exists(), "the orphan is reaped")
+    until(lambda: not entry.exists(), "the orphan is reaped")
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
     assert children == [str(status(client, "a")["pid"])]
 
@@ -306,7 +283,7 @@ def test_over_its_memory_it_is_restarted(client: Client) -> None:
     first = client.process(
         "start", process={"name": "fat", "command": [sys.executable, "-c", GREEDY], "memory": "40MB"}
     )
-    eventually(lambda: status(client, "fat")["restarts"] == 1, "it was restarted")
+    until(lambda: status(client, "fat")["restarts"] == 1, "it was restarted")
     process = status(client, "fat")
     assert process["exit"] == {"code": None, "signal": "TERM", "reason": "memory", "oom": False}
     assert process["pid"] != first["pid"]
@@ -320,7 +297,7 @@ def test_vital_process_ends_everything(client: Client, daemon: subprocess.Popen[
     pid = client.process("start", process=shell("other", "exec sleep 600"))["pid"]
     client.ask("start", process=shell("core", "sleep 0.2; exit 7", vital=True))
     assert daemon.wait(DEADLINE) == 7
-    assert not alive(int(str(pid)))
+    assert not lives(int(str(pid)))
     assert "core is vital: stopping everything" in (folder / "logs/supervisor.log").read_text()
 
 
@@ -328,7 +305,7 @@ def test_nothing_of_ours_leaks_into_a_child(client: Client) -> None:
     """A child has its three standard files only, its input is empty, and it leads its own session."""
     script = "ls -l /proc/self/fd | wc -l; cat | wc -c; ps -o sid= -p $$ | tr -d ' '; exec sleep 600"
     client.ask("start", process=shell("a", script))
-    eventually(lambda: len(status(client, "a")["last"]) == 3, "three lines")  # type: ignore[arg-type]
+    until(lambda: len(status(client, "a")["last"]) == 3, "three lines")  # type: ignore[arg-type]
     process = status(client, "a")
     assert process["last"] == ["5", "0", str(process["pid"])]  # a heading, 0, 1, 2 and the folder that ls reads
 
@@ -338,4 +315,4 @@ def test_killed_supervisor_leaves_nothing(daemon: subprocess.Popen[bytes], clien
     pid = client.process("start", process=shell("a", "exec sleep 600"))["pid"]
     daemon.kill()
     daemon.wait(DEADLINE)
-    eventually(lambda: not alive(int(str(pid))), "the child is gone")
+    until(lambda: not lives(int(str(pid))), "the child is gone")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towline.core.units import byte_count, seconds, show_bytes, show_seconds
+from towline.core.units import byte_count, many, seconds, show_bytes, show_seconds
 
 
 @pytest.mark.parametrize(
@@ -145,3 +145,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             assert read(text) >= 0
         except ValueError as refused:
             assert "write for example" in str(refused)  # noqa: PT017 - either outcome is right
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 mistakes"), (1, "1 mistake"), (12, "12 mistakes")])
+def test_a_number_and_its_noun(count: int, told: str) -> None:
+    """One of something has no s."""
+    assert many(count, "mistake") == told

@@ -15,6 +15,7 @@ from towline.release.journal import read
 from towline.release.lock import held
 from towline.release.resume import resume
 from towline.release.rollback import rollback
+from towline.steps.folders import PlaceFolder
 from towline.steps.images import ClearAway, LoadImage
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def planned(rehearsal: Rehearsal, revision: str, *, bring: bool = True, oldest: 
     """A plan for one web service, with an image of that revision; its contents stashed."""
     facts = rehearsal.facts()
     (part,) = bundle_of(things(f"api web {revision}"), facts).sites
-    brought = (LoadImage(f"shop-api:{revision}", "c", (), 7),) if bring else ()
+    folder = PlaceFolder(f"folders/{revision}", "public", ("api",), 1, 7)
+    brought = (LoadImage(f"shop-api:{revision}", "c", (), 7), folder) if bring else ()
     gone = tuple(f"shop-api:r{number}" for number in range(1, oldest))
     part = replace(
         part,
@@ -63,7 +65,7 @@ def test_the_way_back_neither_brings_nor_clears() -> None:
     for revision in ("r1", "r2"):
         assert rehearsal.carry_out(planned(rehearsal, revision)).ok
     plan = rollback(read(rehearsal.home, rehearsal.sites))
-    assert not {"load-image", "clear-away"} & {step.kind for step in plan.steps}
+    assert not {"load-image", "place-folder", "clear-away"} & {step.kind for step in plan.steps}
     assert rehearsal.carry_out(plan).ok
     assert images(rehearsal) == ["shop-api:r1", "shop-api:r2"]
 

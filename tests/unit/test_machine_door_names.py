@@ -12,9 +12,10 @@ from towline.core.errors import Findings
 from towline.drivers.host.machine_door import machine_door_in, names_in
 from towline.release.build import build
 from towline.release.names import CODES, entrance, objections, refuse_taken
+from towline.steps.container import Container
 from towline.steps.door import ANY_NAME, ClaimNames, MachineDoor, OpenMachineDoor, PublicNames, TakenName
-from towline.steps.kinds import inverse
-from towline.steps.model import Facts
+from towline.steps.kinds import Instance, Probe, inverse
+from towline.steps.model import Facts, InstanceFact
 
 NAMES = PublicNames(("plain.example",), ("shop.example",))
 OPENS = OpenMachineDoor(FORM, "caddy:2", "acme")
@@ -49,6 +50,20 @@ def test_a_replaced_door_is_noted_in_the_plan() -> None:
     notes = build(of(PART), {"box": Facts("box", machine_door=MachineDoor(FORM - 1, "acme"))}).notes
     assert [note for note in notes if "door of the machine" in note]
     assert not build(of(PART), {"box": Facts("box")}).notes
+
+
+def test_a_front_door_with_ports_of_its_own_makes_way_first() -> None:
+    """One that was made before machines had a door: only when it is gone can that one open; its pause is told."""
+    door = Instance(
+        "caddy.r2", "caddy", "r2", "door", Probe("lives", 1.0), container=Container("shop-caddy", "caddy:2")
+    )
+    there = Facts("box", instances=(InstanceFact("caddy", "caddy", "r1", "ready"),))
+    plan = build(of(replace(PART, door=door, hands_over=True)), {"box": there})
+    assert [step.kind for step in plan.steps] == [
+        "stop-instance", "confirm-stopped", "start-instance", "wait-ready", "lead-names", "claim-names",
+        "open-machine-door",
+    ]  # fmt: skip
+    assert ["nothing answers for a moment" in note for note in plan.notes] == [True]
 
 
 def test_a_claim_is_taken_back_to_the_names_before() -> None:
@@ -104,11 +119,25 @@ def test_certificates_come_one_way_on_a_machine() -> None:
     assert entrance(clear, Facts("box", names=clear.names or NAMES, machine_door=internal)) == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("shop.example", []), ("box", []), ("a_b-c.example", []), ("203.0.113.7", []), ("2001:db8::1", []),
+        (ANY_NAME, []), ("https://shop.example", ["name-unusable"]), ("shop.example:8080", ["name-unusable"]),
+        ("my shop", ["name-unusable"]), ("../../x", ["name-unusable"]), ("*.shop.example", ["name-unusable"]),
+        ("", ["name-unusable"]),
+    ],
+)  # fmt: skip
+def test_a_name_is_one_that_is_asked_for(name: str, found: list[str]) -> None:
+    """Somebody gives it, and it becomes a file on the machine: a URL or a path is refused before that."""
+    assert codes(replace(PART, names=PublicNames((name,))), Facts("box")) == found
+
+
 def test_a_name_has_to_fit_a_socket() -> None:
     """It is said before anything is done."""
     long = replace(PART, names=PublicNames((), ("x" * 60 + "." + "y" * 40 + ".example",)))
     assert codes(long, Facts("box")) == ["name-too-long"]
-    assert set(CODES) == {"name-taken", "name-too-long", "certificates-differ"}
+    assert set(CODES) == {"name-taken", "name-too-long", "name-unusable", "certificates-differ"}
 
 
 def test_other_targets_are_no_reason_to_plan_anew() -> None:

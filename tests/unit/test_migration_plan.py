@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.unit.artifact_scenes import service
+
 from towline.artifacts.migrations import Migration, migration_of
 from towline.artifacts.model import Bundle, SiteBundle, StoreArtifact
 from towline.core.errors import Refused
@@ -16,7 +18,7 @@ from towline.release.pieces import pieces
 from towline.spec.model import App, Binding, ReleaseCommand, Store
 from towline.steps.container import Container, Mount, Network
 from towline.steps.kinds import InitStore, Instance, PrepareStore, Probe, RunTask, inverse
-from towline.steps.migration import EndMigration, Migrate, Rehearse
+from towline.steps.migration import Database, EndMigration, Migrate, Rehearse
 from towline.steps.model import Facts, InstanceFact, Plan, StoreFact, digest_of
 
 COMMAND = ReleaseCommand("api", ("/bin/sh", "-c", "migrate"), backup_first=True, within=60.0, allow=("drop-table old",))
@@ -87,6 +89,17 @@ def kinds(
     return [f"{stage.name}: {step.kind}" for stage in plan.stages for batch in stage.batches for step in batch.steps]
 
 
+def beside_maria(command: ReleaseCommand = COMMAND, *names: str) -> Migration | None:
+    """What surrounds the command where a MariaDB and a Mongo are services of its host, and these are its stores."""
+    servers = (
+        service("maria", "stateful", image="docker.io/library/mariadb:10.11@sha256:11"),
+        service("mongo", "stateful", image="mongo:7"),
+        service("mysql", image="mysql:8"),
+    )
+    here = [store(name, "postgres" if "db" in name else "redis") for name in names]
+    return migration_of(app(command, *names), task(), here, lambda name: f"shop-{name}", servers)
+
+
 FIRST = ["back up and rehearse: back-up", "back up and rehearse: rehearse"]
 
 
@@ -117,6 +130,34 @@ def test_the_same_command_in_the_same_image_is_not_rehearsed_again() -> None:
     assert kinds(facts(release="m1", **done), "shop-api:2") == [*FIRST, "release: migrate"]
     # A tag that means another image by now is another image.
     assert kinds(facts(release="m1", **done), exact="shop-api@sha256:22") == [*FIRST, "release: migrate"]
+
+
+def maria_kinds(seen: Facts, migration: Migration | None) -> list[str]:
+    """The kinds of steps of a release command beside a MariaDB."""
+    part = SiteBundle("box", (), (), task(), None, None, {}, migration=migration)
+    made = pieces("box", Bundle("shop", "test", (part,)), {"box": seen})
+    return [step.kind for step in (*made.safety(anything=True, early=True), *made.release(anything=True))]
+
+
+def test_a_server_in_a_service_is_backed_up_and_the_command_stays_a_task() -> None:
+    """Where its image can dump it, and it runs; nothing is rehearsed, and that is told."""
+    found = beside_maria(COMMAND, "queue")
+    assert found is not None
+    assert found.beside == (Database("maria", "", "", "mysql"),)
+    assert (found.databases, found.rehearsal, found.copies) == ((), None, ())
+    assert found.notes == ("the release command is not rehearsed on maria: only a backup is taken",)
+    running = Facts("box", (InstanceFact("maria-r1-1", "maria", "r1", "ready"),))
+    assert maria_kinds(running, found) == ["back-up", "run-task"]
+    assert maria_kinds(Facts("box"), found) == ["run-task"]
+    off = beside_maria(replace(COMMAND, backup_first=False), "queue")
+    assert maria_kinds(running, off) == ["run-task"]
+
+
+def test_a_server_in_a_service_is_backed_up_with_the_databases() -> None:
+    """The rehearsal is of the others."""
+    found = beside_maria(COMMAND, "db")
+    seen = replace(facts(), instances=(*facts().instances, InstanceFact("maria-r1-1", "maria", "r1", "ready")))
+    assert maria_kinds(seen, found) == ["back-up", "back-up", "rehearse", "migrate"]
 
 
 def test_what_is_switched_off_is_told() -> None:

@@ -37,11 +37,16 @@ def test_it_rises_with_the_part(one: Points) -> None:
     assert found[0] >= one[0] - 1e-9
 
 
-@pytest.mark.parametrize("parts", [LINKS[:1], LINKS[:2], LINKS, (*LINKS, (7.0, 7.0, 7.0)), (LINKS[0],) * 4])
+NARROW_AND_WIDE = ((1.0, 1.0, 1.125), (5.0, 10.0, 25.0))
+
+
+@pytest.mark.parametrize(
+    "parts", [LINKS[:1], LINKS[:2], LINKS, (*LINKS, (7.0, 7.0, 7.0)), (LINKS[0],) * 4, NARROW_AND_WIDE]
+)
 def test_it_is_that_of_a_simulation(parts: tuple[Points, ...]) -> None:
-    """Of 40,000 sums at random, 95 in 100 stay under it: within 3 %."""
+    """Of 20,000 sums at random, 95 in 100 stay under it: within 3 %."""
     dice = random.Random(20261122)
-    sums = [sum(quantile(one, dice.random()) for one in parts) for _ in range(40_000)]
+    sums = [sum(quantile(one, dice.random()) for one in parts) for _ in range(20_000)]
     assert percentile_of_sum(parts, 0.95) == pytest.approx(quantiles(sums, n=100)[94], rel=0.03)
 
 

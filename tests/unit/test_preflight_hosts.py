@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from towline.artifacts.model import Bundle, SiteBundle
+from towline.artifacts.rendered import Variable
 from towline.core.errors import Where
 from towline.ops import preflight_hosts
 from towline.ops.deploy import Prepared
@@ -25,6 +26,14 @@ WELL = Room(disk_free=10**10, memory_free=10**9, engine="20.10.24", api="1.41", 
 
 def codes(room: Room) -> list[tuple[str, str]]:
     return [(one.code, one.level) for one in preflight_hosts._ground(SITE, Facts("box", room=room))]
+
+
+def test_names_that_no_shell_takes_are_told_before_anything_is_done() -> None:
+    """Each with a name that will do; those of a build as well."""
+    known = [Variable("api", name, "spelled", value="x") for name in ("spring.datasource.url", "A_B2", "9lives", "a-b")]
+    found = list(preflight_hosts.variable_names([*known, Variable("api", "to.build", "asked", build=True)]))
+    assert [one.code for one in found] == ["variable-name"] * 4
+    assert [str(one.hint).split()[0] for one in found] == ["SPRING_DATASOURCE_URL", "_9LIVES", "A_B", "TO_BUILD"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from towline.core.errors import SiteUnreachable, UsageError
@@ -134,6 +134,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(there=st.dictionaries(st.text(), JSON, max_size=4), indent=st.sampled_from([None, 2, "\t"]))
 def test_docker_settings_are_added_to_and_all_else_stays(there: dict[str, object], indent: int | str | None) -> None:
     """Put right behind the first brace, the addition makes the old settings and ours, whatever the old ones are."""

@@ -47,7 +47,7 @@ def plain(value: Any) -> Any:
     return f"{value}\n" if isinstance(value, str) and "\n" in value else value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(_KEYS, _VALUES, max_size=4))
 def test_whatever_is_written_is_read_back(value: dict[str, Any]) -> None:
     """Words that look like numbers, dates, tags and comments included; and the same bytes come twice."""
@@ -56,7 +56,7 @@ def test_whatever_is_written_is_read_back(value: dict[str, Any]) -> None:
     assert yaml_text(value) == text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(_KEYS, _SCALARS, min_size=1, max_size=4), st.text(alphabet="abc #:\n", max_size=40))
 def test_comments_change_nothing(value: dict[str, Any], words: str) -> None:
     """Above or behind, in mappings and lists, and with empty lines put between."""

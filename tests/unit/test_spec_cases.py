@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,7 +53,10 @@ def sections(text: str) -> dict[str, str]:
 
 
 def ground_of(parts: dict[str, str], compose: ComposeConfig) -> dict[str, Ground]:
-    """What the case says of each build context: a Dockerfile, an empty folder, or none; and of the folder in it."""
+    """What the case says of each build context: a Dockerfile, an empty folder, or none; and of the folder in it.
+
+    `lies` says what is where a service mounts something.
+    """
     found: dict[str, Ground] = {}
     for container in compose.containers:
         dockerfile = parts.get(f"Dockerfile {container.name}")
@@ -66,6 +69,9 @@ def ground_of(parts: dict[str, str], compose: ComposeConfig) -> dict[str, Ground
         for told in ("absent", "outside"):
             if f"folder {container.name} {told}" in parts:
                 found[container.name] = replace(found[container.name], folder=told)
+        if f"lies {container.name}" in parts:
+            words: Any = [line.split() for line in parts[f"lies {container.name}"].splitlines()]
+            found[container.name] = replace(found[container.name], lies=dict(words))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Bytes become lines, lines become text or JSON, and control-group files become a verdict."""
+"""Bytes become lines, lines become text or JSON, and the control group of a process is found."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towline_supervisor.end import judge
 from towline_supervisor.lines import HELD, LineSplitter, LogLine, to_json, to_text, utc
 from towline_supervisor.memory import show
-from towline_supervisor.oom import OomCounter, count, places
+from towline_supervisor.oom import places
 
 
 def test_partial_lines_are_held() -> None:
@@ -82,22 +81,3 @@ def test_counter_files_of_both_control_groups() -> None:
         mount / "memory/a/b/memory.oom_control",
         mount / "memory/memory.oom_control",
     ]
-
-
-def test_oom_only_when_the_kernel_counted(tmp_path: Path) -> None:
-    """A SIGKILL is a want of memory exactly when the figure rose since the last look."""
-    file = tmp_path / "memory.events"
-    file.write_text("low 0\noom 2\noom_kill 2\n")
-    counter = OomCounter([tmp_path / "absent", file])
-    assert judge(-9, by_us=False, order=None, oom=counter).as_dict() == {
-        "code": None,
-        "signal": "KILL",
-        "reason": "killed",
-        "oom": False,
-    }
-    file.write_text("low 0\noom 3\noom_kill 3\n")
-    assert judge(-9, by_us=True, order=None, oom=counter).oom is False
-    ended = judge(-9, by_us=False, order=None, oom=counter)
-    assert (ended.oom, ended.reason, ended.sentence()) == (True, "oom", "signal KILL, out of memory")
-    assert judge(-9, by_us=False, order=None, oom=counter).oom is False
-    assert count([tmp_path / "absent"]) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from towline_supervisor.procfile import read_file, read_process, read_procfile
+from towline_supervisor.procfile import read_process, read_procfile
 from towline_supervisor.report import digest, shown
 from towline_supervisor.spec import Backoff, CommandReady, GiveUp, HttpReady, SettledReady, SpecErrors, Stop, TcpReady
 
@@ -157,29 +157,6 @@ def test_digest_is_that_of_the_given_table() -> None:
     assert first == second == "1ef99a9c1329c3c0f55ea16af3430e1a08296ebee6c6053866741fb84a675329"
 
 
-def test_file_is_read_in_start_order(tmp_path: Path) -> None:
-    """Processes of a file come in the order they can start, with paths relative to the file."""
-    file = tmp_path / "all.toml"
-    file.write_text(
-        """
-        name = "shop"
-        [limit]
-        memory = "512MB"
-        [process.worker]
-        command = ["w"]
-        after = ["api"]
-        cwd = "jobs"
-        [process.api]
-        command = ["a"]
-        """
-    )
-    procfile = read_file(file)
-    assert [spec.name for spec in procfile.processes] == ["api", "worker"]
-    assert procfile.processes[1].cwd == str(tmp_path / "jobs")
-    assert procfile.processes[0].cwd == str(tmp_path)
-    assert (procfile.name, procfile.memory, procfile.banner) == ("shop", 512_000_000, ("All services running",))
-
-
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
@@ -223,12 +200,3 @@ def test_mistakes_of_a_whole_file() -> None:
     assert found["nam"] == "is not known; did you mean name?"
     assert found["process.a.after"] == "waits for itself: a after b after a"
     assert found["process.c.after"] == "names d, which is no process of this file"
-
-
-def test_file_that_is_no_toml(tmp_path: Path) -> None:
-    """A file that cannot be read at all is one mistake that names it."""
-    broken = tmp_path / "broken.toml"
-    broken.write_text("[process")
-    for path, word in ((broken, "is not TOML"), (tmp_path / "none.toml", "cannot be read")):
-        with pytest.raises(SpecErrors, match=word):
-            read_file(path)

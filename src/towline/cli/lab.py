@@ -13,6 +13,7 @@ import typer
 from towline.cli.options import HERE, AsJson, Project
 from towline.cli.show import Screen
 from towline.core.errors import Refused, UsageError
+from towline.core.process import as_a_shell_has_it
 from towline.core.units import byte_count, show_bytes, show_seconds
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def ssh(
     with _lab(project, Screen()) as lab:
         host = lab.host(number)
         argv = ("ssh", *host.ssh_options(), f"root@{host.address}", *(command or ()))
-        raise typer.Exit(_status(subprocess.run(argv, check=False).returncode))
+        raise typer.Exit(as_a_shell_has_it(subprocess.run(argv, check=False).returncode))
 
 
 @commands.command()
@@ -238,8 +239,3 @@ def _size(text: str) -> int:
         return byte_count(text)
     except ValueError as error:
         raise UsageError(str(error), hint="towline lab up --memory 2GiB --disk 8GiB") from error
-
-
-def _status(returned: int) -> int:
-    """What a shell shows for a program that a signal has ended."""
-    return returned if returned >= 0 else 128 - returned

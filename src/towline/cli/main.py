@@ -14,6 +14,7 @@ gc.disable()
 import typer  # noqa: E402
 
 from towline import __version__  # noqa: E402
+from towline.cli.hints import with_targets  # noqa: E402
 from towline.cli.show import Screen  # noqa: E402
 from towline.core.errors import Defect, TowlineError  # noqa: E402
 
@@ -30,6 +31,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "init": ("init",),
     "deploy": ("deploy",),
     "backup": ("backup", "restore"),
+    "enter": ("run",),
     "operate": ("scale", "restart", "maintenance", "destroy"),
     "webhook": ("webhook",),
     "adopt": ("adopt",),
@@ -55,6 +57,7 @@ def command_line(asked: str | None = None) -> typer.Typer:
     wanted = [name for name, commands in FAMILIES.items() if asked in commands] or list(FAMILIES)
     for name in wanted:
         import_module(f"towline.cli.{name}").add_to(app)
+    with_targets(app)
     return app
 
 
@@ -68,7 +71,9 @@ def _towline(
 
 def main() -> None:
     """Run the command line; every error of the tree becomes one message and its exit status."""
-    screen = Screen(as_json="--json" in sys.argv)
+    # What stands behind `--` is somebody else's command.
+    own = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
+    screen = Screen(as_json="--json" in own)
     try:
         app = command_line(next(iter(sys.argv[1:]), None))
         gc.freeze()

@@ -47,7 +47,7 @@ def plan(  # noqa: PLR0913 - a command has the options that it has
     from towline.ops.preflight import report
     from towline.ops.workspace import survey
 
-    screen = Screen(as_json)
+    screen = Screen(as_json, target or named or "")
     if target and named and target != named:
         raise UsageError(f"`{target}` and `{named}` are two targets", hint=f"towline plan {target}")
     seen = survey(project, target or named or LAPTOP, screen.listener)

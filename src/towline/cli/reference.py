@@ -11,8 +11,10 @@ import typer.main
 from towline.catalog import judge
 from towline.cli.main import INTERRUPTED, command_line
 from towline.core import errors
-from towline.ops import preflight, preflight_hosts
+from towline.ops import operate, preflight, preflight_hosts, secrets, told
+from towline.ops.folders import CODES as folder_codes  # noqa: N811
 from towline.ops.images import CODES as image_codes  # noqa: N811
+from towline.release.adopt import CODES as adopt_codes  # noqa: N811
 from towline.release.names import CODES as name_codes  # noqa: N811
 from towline.release.objections import CODES as machine_codes  # noqa: N811
 from towline.spec import reference as spec_reference
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 OF_THE_COMMANDS = {
     10: "`towline plan`: there is something to do<br>`towline compare`: nothing fits the wishes"
     "<br>`towline render --check`: a file would be new or another"
-    "<br>`towline provision --check`: an item is not as it should be; `--plan`: there is something to do",
+    "<br>`towline provision --check`: an item is not as it should be; `--plan`: there is something to do"
+    "<br>`towline adopt --plan`: it could be taken over<br>`towline secrets list`: a name has no value",
     11: "`towline plan`: there are no steps, since this version cannot deploy to a site, or cannot ask it now",
+    125: "`towline exec`, `towline run` on a host: what should have run the command does not run",
+    255: "`towline exec`, `towline run` on a host: the connection broke. Any other status is that of the command",
 }
 """Exit statuses that are answers and no errors."""
 
@@ -33,9 +38,13 @@ OF_THE_COMMANDS = {
 def pages() -> dict[str, str]:
     """Every printed page: file name to text."""
     printed = spec_reference.reference_files()
-    printed["findings.md"] += preflight_findings() + catalog_findings() + init_findings() + machine_findings()
-    printed["findings.md"] += name_findings() + host_findings()
-    return {**printed, "commands.md": commands(), "exit-codes.md": exit_codes()}
+    return {**printed, "findings.md": findings_page(), "commands.md": commands(), "exit-codes.md": exit_codes()}
+
+
+def findings_page() -> str:
+    """Every finding, by where it is told."""
+    parts = (preflight_findings, catalog_findings, init_findings, machine_findings, name_findings, host_findings)
+    return "".join([spec_reference.reference_files()["findings.md"], *(one() for one in parts), other_findings()])
 
 
 def preflight_findings() -> str:
@@ -70,7 +79,7 @@ def machine_findings() -> str:
 
 def host_findings() -> str:
     """The part of the findings page that is about the hosts of a target."""
-    known = {**preflight_hosts.CODES, **image_codes}
+    known = {**preflight_hosts.CODES, **image_codes, **folder_codes}
     rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in known.items()]
     told = "Told by `towline check`, `plan` and `deploy`, all at once, before anything is changed."
     head = ["", "## On the hosts of a target", "", told, ""]
@@ -81,6 +90,14 @@ def name_findings() -> str:
     """The part of the findings page that is about the names of an app on a machine that it shares."""
     rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in name_codes.items()]
     head = ["", "## Beside other apps", "", "Told by `towline deploy`, all at once, before anything is changed.", ""]
+    return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def other_findings() -> str:
+    """The part of the findings page that is about what else is done to a target."""
+    known = {**secrets.CODES, **told.CODES, **operate.CODES, **adopt_codes}
+    rows = [f"| `{code}` | {level} | {meaning} |" for code, (level, meaning) in known.items()]
+    head = ["", "## In the vault, around a deploy, and when a target is scaled or taken over", ""]
     return "\n".join([*head, "| code | level | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
@@ -103,7 +120,7 @@ def commands() -> str:
     lines = [
         "# Commands",
         "",
-        "stdout is data, stderr is talk. Every command takes `--json`, and an error is JSON then too.",
+        "stdout is data, stderr is talk. Every command that answers takes `--json`, and an error is JSON then too.",
         "`NO_COLOR` is respected.",
     ]
     for name, command in _leaves(root):

@@ -63,7 +63,7 @@ def set_value(name: Name, target: Of, project: Project = HERE, as_json: AsJson =
         value = sys.stdin.read().removesuffix("\n")
     store.put({name: Secret(value)})
     _said(Screen(as_json), f"{name} is set on {target}.", {"set": [name]})
-    if name not in store.wanted:
+    if store.of_no_use([name]):
         Screen(as_json).talk.print(escape(f"note: nothing of {target} asks for {name}"))
 
 
@@ -110,7 +110,7 @@ def import_file(file: EnvFile, target: Of, project: Project = HERE, as_json: AsJ
     if not values:
         raise UsageError(f"{file} has no `NAME=value`", hint=f"towline secrets list -t {target}")
     store.put(values)
-    unused = sorted(set(values) - set(store.wanted))
+    unused = list(store.of_no_use(values))
     screen = Screen(as_json)
     _said(screen, f"{len(values)} values taken from {file}.", {"set": sorted(values), "unused": unused})
     if unused:

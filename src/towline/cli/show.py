@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from towline.cli.hints import for_target, in_json
 from towline.core import events
 from towline.core.errors import Findings, StepFailed, TowlineError
 from towline.core.units import show_seconds
@@ -39,9 +40,13 @@ def _console(*, stderr: bool) -> Console:
 
 @dataclass
 class Screen:
-    """Where a command talks: `answer` is stdout, `talk` is stderr. With `as_json` stdout carries one JSON document."""
+    """Where a command talks: `answer` is stdout, `talk` is stderr. With `as_json` stdout carries one JSON document.
+
+    `target` is the one that hints are for, where they say none.
+    """
 
     as_json: bool = False
+    target: str = ""
     answer: Console = field(default_factory=lambda: _console(stderr=False))
     talk: Console = field(default_factory=lambda: _console(stderr=True))
     _status: Status | None = None
@@ -49,7 +54,7 @@ class Screen:
 
     def json(self, document: object) -> None:
         """Print one JSON document on stdout."""
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(in_json(document, self.target), indent=2, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
     def listener(self, event: events.Event) -> None:
@@ -110,7 +115,7 @@ class Screen:
         )
         for one in verdict.checks:
             if not one.ok and one.hint:
-                self.talk.print(Text(f"hint: {one.hint}"))
+                self.talk.print(Text(f"hint: {for_target(one.hint, self.target)}"))
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[str]], *, safe: bool = False) -> None:
         """A table on stdout; `safe` cells carry markup of ours."""
@@ -132,8 +137,8 @@ class Screen:
             colour = "red" if one.level == "error" else "yellow"
             place = f"{one.where}: " if one.where else ""
             self.talk.print(Text.assemble((one.level, colour), f" {place}{one.sentence} ", (f"({one.code})", "dim")))
-            if one.hint:
-                first, *more = one.hint.splitlines()
+            if hint := for_target(one.hint, self.target):
+                first, *more = hint.splitlines()
                 self.talk.print(Text(f"    hint: {first}"))
                 for line in more:
                     self.talk.print(Text(f"          {line}"))
@@ -151,5 +156,5 @@ class Screen:
         if isinstance(error, StepFailed):
             for line in error.evidence:
                 self.talk.print(Text.assemble("    ", ("|", "dim"), f" {line}"))
-        if error.hint:
-            self.talk.print(Text(f"\nhint: {error.hint}"))
+        if hint := for_target(error.hint, self.target):
+            self.talk.print(Text(f"\nhint: {hint}"))

@@ -32,6 +32,11 @@ class Ran:
         return tuple((self.stdout.splitlines() + self.stderr.splitlines())[-20:])
 
 
+def as_a_shell_has_it(status: int) -> int:
+    """The status of a program for whoever asked for it: 128 and its number for a signal that ended it."""
+    return status if status >= 0 else 128 - status
+
+
 def run(
     argv: Sequence[str],
     *,

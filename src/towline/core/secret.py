@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets as _random
 from typing import NoReturn
 
@@ -12,6 +13,15 @@ MASK = "●●●●"
 # 32 URL-safe characters hold 190 bits, and need no escaping in a URL, an env file, YAML or a shell.
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _LENGTH = 32
+
+# Variables that every program has and that keep no secret; masked, they would make evidence unreadable.
+_OF_THE_MACHINE = frozenset({"PATH", "HOME", "PWD", "SHELL", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "PYTHONPATH"})
+
+# Values of many environments that everybody knows.
+_KNOWN_TO_ALL = frozenset({"127.0.0.1", "0.0.0.0", "localhost", "development", "production", "staging"})  # noqa: S104
+
+SHORT = 6
+"""A value of fewer characters is found everywhere: it is not masked."""
 
 
 class Secret:
@@ -61,6 +71,22 @@ def redact(text: str, known: tuple[Secret, ...]) -> str:
     """`text` with every known value of at least six characters masked, the longest first."""
     values = {secret.reveal() for secret in known}
     for value in sorted(values, key=len, reverse=True):
-        if len(value) >= 6:
+        if len(value) >= SHORT:
             text = text.replace(value, MASK)
     return text
+
+
+def values_in(content: str) -> set[str]:
+    """What must not be seen of a stashed content: the values of an environment, the whole of other contents.
+
+    Of a JSON object that is no environment nothing: routes of the front door hold no secret.
+    """
+    try:
+        plain = json.loads(content)
+    except ValueError:
+        plain = None
+    if not isinstance(plain, dict):
+        return {content} - _KNOWN_TO_ALL
+    if not all(isinstance(value, str) for value in plain.values()):
+        return set()
+    return {value for name, value in plain.items() if name not in _OF_THE_MACHINE} - _KNOWN_TO_ALL

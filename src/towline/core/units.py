@@ -109,3 +109,8 @@ def money(text: str) -> Money:
         raise ValueError(f"{text!r} is not an amount of money: write for example $40, 40 USD or 7.50 EUR")
     sign = mark.strip()
     return Money(Decimal(match[2]), _SIGNS.get(sign, sign))
+
+
+def many(count: int, noun: str) -> str:
+    """A number and its noun, which takes an s: `1 mistake`, `2 mistakes`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from towline.steps.folders import PlaceFolder
     from towline.steps.images import BuildImage, ClearAway, FetchImage, LoadImage
 
 World = dict[str, Any]
@@ -27,7 +28,23 @@ def _clear(world: World, step: ClearAway) -> str:
     return f"removed {len(there) - len(world['images'])} images"
 
 
+def _place(world: World, step: PlaceFolder) -> str:
+    world.setdefault("folders", []).append(step.folder)
+    return "it is there"
+
+
+def _is_placed(world: World, step: PlaceFolder) -> str | None:
+    return "it is there" if step.folder in world.get("folders", []) else None
+
+
 _KINDS = ("load-image", "fetch-image", "build-image")
 
-HOLDS: dict[str, Callable[[World, Any], str | None]] = dict.fromkeys(_KINDS, _is_there)
-ACTS: dict[str, Callable[[World, Any], str]] = {**dict.fromkeys(_KINDS, _bring), "clear-away": _clear}
+HOLDS: dict[str, Callable[[World, Any], str | None]] = {
+    **dict.fromkeys(_KINDS, _is_there),
+    "place-folder": _is_placed,
+}
+ACTS: dict[str, Callable[[World, Any], str]] = {
+    **dict.fromkeys(_KINDS, _bring),
+    "place-folder": _place,
+    "clear-away": _clear,
+}

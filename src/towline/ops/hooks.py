@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Final, Literal
 
 from towline.core.errors import Finding, Refused
@@ -28,7 +29,7 @@ NOT_THEIRS: Final = (KEY,)
 def before(hooks: Hooks, project: Path, occasion: Occasion, listener: Listener) -> None:
     """Run the hook `before`. Raises Refused when it fails: then nothing is changed."""
     if (why := _failing("before", hooks.before, hooks.within, project, (occasion, listener))) is not None:
-        raise Refused(f"{why}, so nothing was changed", hint=f"( cd {project} && {hooks.before} )")
+        raise Refused(f"{why}, so nothing was changed", hint=_again(project, hooks.before))
 
 
 def after(hooks: Hooks, project: Path, occasion: Occasion, listener: Listener) -> Finding | None:
@@ -42,8 +43,12 @@ def after(hooks: Hooks, project: Path, occasion: Occasion, listener: Listener) -
     if why is None:
         return None
     sentence = f"{why}; what runs on {occasion.target} is not changed by that"
-    hint = f"( cd {project} && {line} )"
-    return Finding("hook-failed", sentence, None, hint, "error" if occasion.ok else "warning")
+    return Finding("hook-failed", sentence, None, _again(project, line), "error" if occasion.ok else "warning")
+
+
+def _again(project: Path, line: str | None) -> str:
+    """What to type to see it fail once more."""
+    return f"( cd {shlex.quote(str(project))} && {line} )"
 
 
 def _failing(

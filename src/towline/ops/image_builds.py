@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import tempfile
 import time
@@ -33,8 +35,13 @@ _SAVE_WITHIN: Final = 900.0
 _KEPT_HERE: Final = 3
 """How many outcomes of one service's builds stay in the local Docker, the newest first."""
 
-_OF_THE_CLIENT: Final = ("PATH", "HOME", "DOCKER", "BUILDKIT", "BUILDX")
-"""Beginnings of variables that Docker's client reads itself: a build argument of such a name is told in words."""
+_OF_THE_CLIENT: Final = re.compile(
+    r"PATH|HOME|DOCKER_(?:API_VERSION|BUILDKIT|CERT_PATH|CLI_.*|CONFIG|CONTENT_TRUST.*|CONTEXT|CUSTOM_HEADERS"
+    r"|DEFAULT_PLATFORM|HOST|TLS|TLS_VERIFY)|BUILDKIT_(?:COLORS|HOST|PROGRESS|TTY_LOG_LINES)"
+    r"|BUILDX_(?:BUILDER|CONFIG|GIT_.*|METADATA_.*|NO_DEFAULT_.*)"
+)
+"""Variables that Docker's client reads itself (its reference, and that of buildx): a build argument of such a name is
+told in words, which everybody on this machine can see. No other is: it may be secret."""
 
 
 _VAULTS: Final = ("/secrets/*.age", "/secrets/*.recipients")
@@ -155,7 +162,7 @@ class Builder:
         return buildx, ran.stdout.strip()
 
     def _ran(self, argv: tuple[str, ...], args: Mapping[str, Secret], title: str) -> Ran:
-        told = {name: one.reveal() for name, one in args.items() if not name.startswith(_OF_THE_CLIENT)}
+        told = {name: one.reveal() for name, one in args.items() if not _OF_THE_CLIENT.fullmatch(name)}
         known = tuple(args.values())
 
         def show(line: str) -> None:
@@ -192,7 +199,7 @@ def _command(order: Order, source: str, *, buildx: bool, own: str) -> tuple[str,
     words += [word for name, value in order.marked(source).items() for word in ("--label", f"{name}={value}")]
     for name, value in sorted(order.args.items()):
         # Its value comes by the environment, where not everybody sees it.
-        words += ["--build-arg", f"{name}={value.reveal()}" if name.startswith(_OF_THE_CLIENT) else name]
+        words += ["--build-arg", f"{name}={value.reveal()}" if _OF_THE_CLIENT.fullmatch(name) else name]
     if order.stage:
         words += ["--target", order.stage]
     if order.architecture and order.architecture != own:
@@ -210,6 +217,6 @@ def _broken(order: Order, ran: Ran) -> StepFailed:
     return StepFailed(
         f"the build of `{order.service}` {how}; no host was touched",
         where=Where(str(order.dockerfile)),
-        hint=f"docker build --file {order.dockerfile} {order.context}",
+        hint=shlex.join(("docker", "build", "--file", str(order.dockerfile), str(order.context))),
         evidence=tuple(redact(line, known) for line in ran.last_lines),
     )

@@ -14,6 +14,7 @@ from towline.artifacts.images import is_exact, lacking, name_of, pinned, reposit
 from towline.core.errors import Finding, Findings, StepFailed, Where
 from towline.core.events import Progressed, StepBegan, StepDone
 from towline.core.units import show_bytes
+from towline.ops.folders import packed, places
 from towline.ops.image_arguments import arguments_of
 from towline.ops.image_builds import Order
 from towline.ops.image_contexts import packed_context, part_name
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towline.artifacts.containers import HostContainer
+    from towline.artifacts.folders import Folder
     from towline.artifacts.host_bundle import Making
     from towline.artifacts.images import Pin
     from towline.artifacts.model import SiteBundle
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from towline.ops.workspace import RemoteSite
     from towline.spec.container import Build
     from towline.spec.model import Service
+    from towline.steps.folders import PlaceFolder
     from towline.steps.model import Facts, Plan
 
 
@@ -78,6 +81,7 @@ class Images:
     renew: bool = False
     _built: dict[str, Built] = field(default_factory=dict)
     _contexts: dict[str, Order] = field(default_factory=dict)
+    _folders: dict[str, Folder] = field(default_factory=dict)
     _logins: Logins | None = None
 
     def choose(self, makings: Mapping[str, Making], seen: Mapping[str, Facts]) -> dict[str, Chosen]:
@@ -111,13 +115,18 @@ class Images:
                         self._send(batch.site, step, self._built[step.image])
                     elif step.kind == "build-image" and step.image in self._contexts:
                         self._send_context(batch.site, step, self._contexts[step.image])
+                    elif step.kind == "place-folder" and step.folder in self._folders:
+                        self._send_folder(batch.site, step, self._folders[step.folder])
                     elif step.kind == "fetch-image" and (login := self._login(step.image)) is not None:
                         self.live[batch.site].fetch(step.image, login)
 
     def part(self, making: Making, chosen: Chosen, facts: Facts, keep: int) -> SiteBundle:
         """What should be on a host with the images chosen for it; `keep` releases can be gone back to."""
         making.images, making.exact = {**chosen.images, **making.images}, chosen.exact
-        found = replace(site_bundle(making), images=tuple(chosen.steps.values()), image_notes=chosen.notes)
+        plain = site_bundle(making)
+        placed = places(making, plain, facts)
+        self._folders |= {step.folder: folder for step, folder in placed.items()}
+        found = replace(plain, images=(*chosen.steps.values(), *placed), image_notes=_notes(making, chosen))
         past = self.live[making.site.name].past()
         return replace(found, clear_away=clear_away(past, found, keep, facts.images))
 
@@ -198,6 +207,10 @@ class Images:
         if step.context not in self.live[site].image_parts().sent:
             self._take(site, f"send what {step.image} is built from", {step.context: packed_context(order)})
 
+    def _send_folder(self, site: str, step: PlaceFolder, folder: Folder) -> None:
+        if step.part not in self.live[site].image_parts().sent:
+            self._take(site, f"send {step.source}", {step.part: packed(folder)})
+
     def _take(self, site: str, title: str, parts: Mapping[str, Iterable[bytes]]) -> None:
         started, sent = time.monotonic(), 0
         self.listener(StepBegan(site, title))
@@ -212,6 +225,17 @@ class Images:
         for name, chunks in parts.items():
             self.live[site].take_part(name, counted(chunks))
         self.listener(StepDone(site, title, already=False, seconds=time.monotonic() - started, saw=show_bytes(sent)))
+
+
+def _notes(making: Making, chosen: Chosen) -> dict[str, str]:
+    """What a person should know of the containers that start, by service: of their images, and of their rights."""
+    notes = dict(chosen.notes)
+    for service in making.material.placement.services_on(making.site):
+        written = making.material.containers.get(service.name)
+        if written is not None and written.rights:
+            told = f"`{service.name}` may do more than others, as compose.yaml asks: {', '.join(written.rights)}"
+            notes[service.name] = "; ".join((*((notes[service.name],) if service.name in notes else ()), told))
+    return notes
 
 
 def _run_as_there(found: Chosen, container: str, reference: str, pin: Pin) -> None:

@@ -11,9 +11,10 @@ from urllib.parse import urljoin
 import httpx
 
 from towline.core.errors import CheckFailed
+from towline.ops.report import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from towline.core.secret import Secret
     from towline.ops.through_door import Browser
@@ -54,6 +55,19 @@ def walk(
     if job.object is not None:
         seen["object"] = _load(job, base, answer, browser)
     return seen
+
+
+def walked(job: JobCheck, base: str, browser: Browser, token: Callable[[], Secret | None]) -> Iterator[Check]:
+    """The same as checks; `token` may raise CheckFailed too."""
+    try:
+        seen = walk(job, base, browser, token=token())
+    except CheckFailed as error:
+        yield Check("a job is done from end to end", ok=False, saw=error.sentence, hint=error.hint or "towline logs")
+        return
+    yield Check("a job is accepted", ok=True, saw=seen["accepted"])
+    yield Check("the job is done", ok=True, saw=seen["done"])
+    if "object" in seen:
+        yield Check("what it made loads at its public address", ok=True, saw=seen["object"])
 
 
 def _send(job: JobCheck, base: str, browser: Browser) -> Answer:

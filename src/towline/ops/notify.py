@@ -40,17 +40,25 @@ def _warnings(notices: Iterable[Notice], values: Mapping[str, Secret], occasion:
 
 def _not_sent(notice: Notice, url: str, occasion: Occasion) -> str | None:
     """Why it was not sent; None when it was. The address itself is a secret, also where a library names it."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    host = _host_in(url)
+    if host is None:
         return "its value is no http address"
     try:
         with httpx.Client(timeout=PATIENCE, follow_redirects=False) as client:
-            answer = client.post(url, json=body_of(notice, parts.hostname, occasion))
+            answer = client.post(url, json=body_of(notice, host, occasion))
     except httpx.TimeoutException:
         return f"no answer within {PATIENCE:g} s"
     except (httpx.HTTPError, httpx.InvalidURL):
         return "it cannot be reached"
     return None if answer.is_success else f"it answered {answer.status_code}"
+
+
+def _host_in(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.hostname if parts.scheme in ("http", "https") else None
 
 
 def body_of(notice: Notice, host: str, occasion: Occasion) -> dict[str, Any]:

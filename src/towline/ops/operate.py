@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from towline.spec.model import Service
     from towline.steps.model import Facts, Plan
 
+CODES: dict[str, tuple[str, str]] = {
+    "scale-what": ("error", "`scale` names something of which no copies run: a store, a task, nothing at all."),
+    "scale-least": ("error", "Fewer copies than one on each site of the service."),
+    "scale-alone": ("error", "A service that is `single`, or keeps data of its own, has one copy."),
+    "scale-most": ("error", "More copies than the front door of a host has room for."),
+}
+"""What is found about `scale`, with its level and its meaning; printed as part of the reference."""
+
 MOST = 200
 """Copies of one service, the same as `scale` of the page may say."""
 
@@ -127,7 +135,7 @@ def _against(hosts: Hosts, one: Asked) -> Iterator[Finding]:
 def _alone(service: Service) -> str:
     if service.single:
         return "it is `single`"
-    return "it keeps data of its own" if service.kind == "stateful" or service.volumes else ""
+    return "it keeps data of its own" if swap_of(service)[0] else ""
 
 
 def _each(copies: int, sites: int) -> int:

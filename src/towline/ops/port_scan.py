@@ -8,6 +8,7 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from towline.core.errors import CheckFailed
@@ -22,6 +23,8 @@ _AT_ONCE: Final = 8000
 
 _SPARE: Final = 64
 """Files left for whoever else needs some."""
+
+_NO_FILE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS)
 
 _RATE: Final = 12_000
 """New attempts a second at most: a scan is no flood, and small routers forget connections under one."""
@@ -105,7 +108,9 @@ class _Scan:
                 if port is None:
                     more = False
                     break
-                self._ask(port, now)
+                if not self._ask(port, now):
+                    left = chain((port,), left)
+                    break
                 sent += 1
             self._hear()
             self._give_up(time.monotonic())
@@ -117,21 +122,28 @@ class _Scan:
             self._end(one)
         self._selector.close()
 
-    def _ask(self, port: int, now: float) -> None:
-        one = socket.socket(self._family, socket.SOCK_STREAM)
+    def _ask(self, port: int, now: float) -> bool:
+        """Begin an attempt; False where there is no file left for it now."""
+        try:
+            one = socket.socket(self._family, socket.SOCK_STREAM)
+        except OSError as error:
+            if error.errno not in _NO_FILE or not self._open:
+                raise CheckFailed(f"no connection can be made from here: {error.strerror}", hint="ulimit -n") from error
+            return False
         one.settimeout(0)
         code = one.connect_ex((self._address, port))
         if code in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
             self._open[one] = port
             self._selector.register(one, selectors.EVENT_WRITE)
             self._over.append((now + self._pace.within, one))
-            return
+            return True
         one.close()
         if code != errno.ECONNREFUSED:
             raise CheckFailed(
                 f"{self._address} cannot be reached from this machine: {errno.errorcode.get(code, code)}",
                 hint=f"ping {self._address}",
             )
+        return True
 
     def _hear(self) -> None:
         for key, _ in self._selector.select(_TURN):

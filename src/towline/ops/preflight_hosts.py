@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -13,12 +14,14 @@ from towline.core.units import show_bytes
 from towline.ops.deploy import observed, prepare
 from towline.ops.workspace import outside_of
 from towline.release.provision import ENGINE_API
+from towline.secrets.dotenv import NAME
 from towline.spec.check import in_order
 from towline.steps.kinds import StartInstance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from towline.artifacts.rendered import Variable
     from towline.ops.deploy import Prepared
     from towline.ops.hosts import Hosts
     from towline.spec.model import Site
@@ -37,6 +40,9 @@ CODES: dict[str, tuple[str, str]] = {
         "The host's clock is wrong; certificates and signed links need it. From 15 minutes an error.",
     ),
     "dns-elsewhere": ("warning", "A domain of the app does not lead to its host; the record to set is named."),
+    "variable-name": ("error", "A variable has a name that no program on a host can be given."),
+    "file-missing": ("error", "A secret or config of the Compose file is not here, or is too large to be sent."),
+    "one-site-only": ("error", "What keeps data, or is `single`, is placed on several sites."),
     "link-address": ("error", "The other hosts of a target are not told where one is, and it needs a private link."),
     "link-key": ("error", "A host has made no key for the private link: it has no program for that."),
     "link-no-door": ("error", "A service is called from another host, and its own host has no front door."),
@@ -58,6 +64,7 @@ def looked_over(hosts: Hosts) -> tuple[Prepared | None, tuple[Finding, ...]]:
     with ThreadPoolExecutor(1, "names") as beside:
         names = beside.submit(lambda: tuple(_names(hosts)))
         found = [finding for site in hosts.target.sites for finding in _ground(site, seen[site.name])]
+        found += variable_names(hosts.material.variables)
         try:
             prepared = prepare(hosts, seen)
         except Findings as missing:
@@ -79,6 +86,16 @@ def _ground(site: Site, facts: Facts) -> Iterator[Finding]:
         level = "error" if abs(room.skew) > _USELESS_CLOCK else "warning"
         sentence = f"its clock is {abs(room.skew):.0f} s {'ahead' if room.skew > 0 else 'behind'} of the one here"
         yield Finding("host-clock", sentence, where, "timedatectl set-ntp true, there", level)  # type: ignore[arg-type]
+
+
+def variable_names(variables: Iterable[Variable]) -> Iterator[Finding]:
+    """Every variable that no program on a host can be given: it is handed on by a shell, which takes plain names."""
+    for one in variables:
+        if not NAME.fullmatch(one.name):
+            plain = re.sub(r"\W+|^(?=\d)", "_", one.name, flags=re.ASCII).upper()
+            sentence = f"`{one.service}` has the variable `{one.name}`, and on a host a name has letters, digits and _"
+            hint = f"{plain}   (Spring reads this as the same)" if "." in one.name else plain
+            yield Finding("variable-name", sentence, Where("compose.yaml"), hint)
 
 
 def _ports(prepared: Prepared, seen: Mapping[str, Facts]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from towline.artifacts import (
     dockerfiles,
     host_compose,
     panel_compose,
+    static_files,
     variables_page,
     workflows,
 )
@@ -37,6 +38,7 @@ from towline.planner.market import World
 from towline.planner.place import place
 from towline.planner.target import shape_of_target
 from towline.planner.usage_file import read_usage
+from towline.spec.bound import bound_of
 from towline.spec.codes import TO_RUN_HERE
 from towline.spec.given_files import contents_of
 from towline.spec.nearest import did_you_mean
@@ -49,8 +51,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from towline.planner.choose import Chosen
+    from towline.spec.bound import Bound
+    from towline.spec.checks.view import View
     from towline.spec.model import App, Service
     from towline.spec.read import Reading
+    from towline.spec.stack import Stack
 
 State = Literal["new", "changed", "same", "foreign"]
 
@@ -105,12 +110,13 @@ def material_of(project: Path, target: str, out: Path, *, env: Mapping[str, str]
     placement = with_domains(place(app, reading.target))
     containers = {one.name: one for one in compose.containers}
     spelled = spelled_in(compose.sources, containers)
+    stacks = {one.name: read_stack(project, one) for one in app.services if _is_here(one)}
     chosen, rests_on = _bought(project, app, reading)
     return Material(
         placement=placement,
         containers=containers,
         variables=(*variables_of(app, containers, spelled), *settings_of(placement)),
-        stacks={one.name: read_stack(project, one) for one in app.services if _is_here(one)},
+        stacks=stacks,
         project=project.name,
         chosen=chosen,
         rests_on=rests_on,
@@ -119,7 +125,19 @@ def material_of(project: Path, target: str, out: Path, *, env: Mapping[str, str]
         out=posixpath.relpath(out.resolve().as_posix(), project.as_posix()),
         given={path: one for each in compose.containers for path, one in contents_of(each, compose.root).items()},
         copied={name: ground.copied for name, ground in reading.view.ground.items() if ground.copied},
+        bound=_bound(reading.view, stacks),
     )
+
+
+def _bound(view: View, stacks: Mapping[str, Stack]) -> dict[str, tuple[Bound, ...]]:
+    """What services mount, and the files that a static one gives out."""
+    root = view.app.root
+    found = {one.name: bound_of(one, view.ground_of(one.name), root) for one in view.compose.containers}
+    for service in view.app.services:
+        folder = static_files.files_of(service, stacks.get(service.name))
+        if folder is not None:
+            found[service.name] = (static_files.bound_of(folder, root),)
+    return found
 
 
 def rendered(material: Material) -> tuple[RenderedFile, ...]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from towline.artifacts import front_door
+from towline.artifacts.containers import settings_in
+from towline.artifacts.host_layout import layout
 from towline.artifacts.links import told
 from towline.artifacts.variables import on_a_server
 from towline.core.errors import Finding, Findings, Refused, UsageError, Where
@@ -30,8 +33,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from towline.artifacts.containers import HostContainer, Text
     from towline.artifacts.rendered import Material
     from towline.secrets.vault import How
+
+CODES: dict[str, tuple[str, str]] = {
+    "secret-missing": ("error", "A value that only a person can give is not in the vault."),
+    "setting-missing": ("error", "`REGISTRY` or `VERSION` is given without the other one."),
+    "secret-name": ("error", "A name is none that an environment could have."),
+    "secret-empty": ("error", "A value is empty."),
+    "secret-nul": ("error", "A value has a NUL, which no environment can hold."),
+    "env-line": ("error", "A line of an environment file is no `NAME=value`."),
+    "secret-short": ("error", "The key of the webhook could be tried out."),
+}
+"""What is found about the vault of a target, with its level and its meaning; printed as part of the reference."""
 
 State = Literal["set", "missing", "optional", "unused"]
 
@@ -77,12 +92,16 @@ class Listed:
 
 @dataclass(frozen=True)
 class Vault:
-    """The secrets of one target of one project, opened. `today` is an ISO date."""
+    """The secrets of one target of one project, opened. `today` is an ISO date.
+
+    `own` are names that are of use without anything asking for them.
+    """
 
     target: str
     place: VaultPlace
     wanted: Mapping[str, Wanted]
     today: str
+    own: Mapping[str, Wanted] = field(default_factory=lambda: OWN)
 
     def kept(self) -> dict[str, Kept]:
         """What the vault holds."""
@@ -91,8 +110,12 @@ class Vault:
     def listed(self) -> tuple[Listed, ...]:
         """Every name that the target asks for or the vault holds, in alphabetic order."""
         kept = read_vault(self.place)
-        known = {**OWN, **self.wanted}
+        known = {**self.own, **self.wanted}
         return tuple(_listed(name, known.get(name), kept.get(name)) for name in sorted({*self.wanted, *kept}))
+
+    def of_no_use(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of some names that nothing of the target asks for, sorted."""
+        return tuple(sorted(set(names) - self.wanted.keys() - self.own.keys()))
 
     def reveal(self, name: str) -> Secret:
         """The value of one name. Raises UsageError when it has none."""
@@ -192,7 +215,8 @@ class Vault:
 
 def open_vault(project: Path, target: str, today: str, *, env: Mapping[str, str] = os.environ) -> Vault:
     """The secrets of a target. Raises Findings with all that is wrong with the project's files."""
-    return vault_of(project, material_of(project, target, project / "deploy" / target, env=env), today, env=env)
+    material = material_of(project, target, project / "deploy" / target, env=env)
+    return replace(vault_of(project, material, today, env=env), own=own_of(material))
 
 
 def vault_of(project: Path, material: Material, today: str, *, env: Mapping[str, str] = os.environ) -> Vault:
@@ -219,7 +243,46 @@ def wanted_by(material: Material) -> dict[str, Wanted]:
             optional = one.setting in known_anyway or (one.default is not None and (known is None or known.optional))
             generated = one.origin == "generated"
             found[one.setting] = Wanted(one.setting, tuple(dict.fromkeys(services)), generated, optional, one.why)
+    return {**_in_files(material), **found}
+
+
+def _in_files(material: Material) -> dict[str, Wanted]:
+    """The names whose values are files of a service on a host: its `secrets` and `configs` with `environment:`."""
+    hosts = {site.name for site in material.target.sites if site.kind == "host"}
+    found: dict[str, Wanted] = {}
+    for service in material.app.services:
+        written = material.containers.get(service.name)
+        there = written is not None and bool(hosts & set(material.target.place.get(service.name, ())))
+        for given in written.files if written is not None and there else ():
+            if given.variable is not None:
+                known = found.get(given.variable)
+                services = (*(known.services if known else ()), service.name)
+                why = f"the content of the {given.kind} at {given.target}"
+                found[given.variable] = Wanted(
+                    given.variable, services, generated=False, optional=False, why=known.why if known else why
+                )
     return found
+
+
+def own_of(material: Material) -> dict[str, Wanted]:
+    """What may be told of a target besides what it asks for.
+
+    On hosts that is the name of the app, who may fetch its images, and the limits and rights of each container.
+    """
+    found = dict(OWN)
+    for site in front_door.hosts(material.target):
+        known = [(one.name, text) for one in layout(material, site).containers for text in _told_of(one)]
+        for name, text in [("front door", (front_door.HOST,)), *known]:
+            for one in settings_in(text):
+                why = one.hint or f"how `{name}` runs"
+                found.setdefault(one.name, Wanted(one.name, (name,), generated=False, optional=True, why=why))
+    why = "how the hosts log in to the registry of the images"
+    known_by = Wanted("", ("registry",), generated=False, optional=True, why=why)
+    return {**found, **{name: replace(known_by, name=name) for name in REGISTRY_NAMES}}
+
+
+def _told_of(one: HostContainer) -> Iterable[Text]:
+    return (one.image, one.memory, one.read_only)
 
 
 def told_by(material: Material) -> dict[str, Wanted]:
@@ -240,9 +303,6 @@ def write_environment(path: Path, text: str) -> None:
 
 
 def _listed(name: str, wanted: Wanted | None, kept: Kept | None) -> Listed:
-    if wanted is None and name in REGISTRY_NAMES:
-        why = "how the hosts log in to the registry of the images"
-        wanted = Wanted(name, ("registry",), generated=False, optional=True, why=why)
     if wanted is None:
         state: State = "unused"
     elif kept is not None:

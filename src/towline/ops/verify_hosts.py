@@ -12,11 +12,11 @@ from towline.artifacts.host_services import Ground, environment_of
 from towline.core.errors import CheckFailed
 from towline.core.secret import Secret
 from towline.ops.host_browser import HostBrowser
-from towline.ops.job_path import walk
+from towline.ops.job_path import walked
 from towline.ops.report import Check, Verdict
-from towline.ops.verify_names import Named, checks_of
+from towline.ops.verify_names import Named, checks_of, places
 from towline.ops.verify_ports import from_beside, from_outside
-from towline.ops.workspace import outside_of, ssh_host_of
+from towline.ops.workspace import outside_of, public_host_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,7 +64,7 @@ def _checks(hosts: Hosts, bundle: Bundle | None, *, whole: bool) -> Iterator[Che
     expected = {site.name: _expected(hosts, site, bundle, seen[site.name]) for site in hosts.target.sites}
     named = [one for site in hosts.target.sites for one in _names(hosts, site, expected[site.name])]
     internal = any(one.internal for one in named)
-    with HostBrowser({one.name.partition(":")[0]: one.address for one in named}, checked=not internal) as browser:
+    with HostBrowser(places(named), checked=not internal) as browser:
         for site in hosts.target.sites:
             for name, one in expected[site.name].items():
                 yield _runs(name, one, seen[site.name])
@@ -111,7 +111,7 @@ def _names(hosts: Hosts, site: Site, expected: Mapping[str, _Expected]) -> Itera
 def _public_host(hosts: Hosts) -> str:
     """The name of the app where no site has a domain."""
     kept = hosts.vault.kept().get(HOST.name)
-    return kept.value.reveal() if kept is not None else ssh_host_of(hosts.target.sites[0])
+    return kept.value.reveal() if kept is not None else public_host_of(hosts.target.sites[0])
 
 
 def _runs(name: str, expected: _Expected, facts: Facts) -> Check:
@@ -129,20 +129,9 @@ def _runs(name: str, expected: _Expected, facts: Facts) -> Check:
 def _job(hosts: Hosts, browser: HostBrowser) -> Iterator[Check]:
     """One job of the app, from the request to what it made."""
     job = hosts.app.job
-    if job is None:
-        return
-    base = hosts.public_urls().get(job.service)
-    if base is None:
-        return
-    try:
-        seen = walk(job, base, browser, token=_token(hosts, job))
-    except CheckFailed as error:
-        yield Check("a job is done from end to end", ok=False, saw=error.sentence, hint=error.hint or "towline logs")
-        return
-    yield Check("a job is accepted", ok=True, saw=seen["accepted"])
-    yield Check("the job is done", ok=True, saw=seen["done"])
-    if "object" in seen:
-        yield Check("what it made loads at its public address", ok=True, saw=seen["object"])
+    base = hosts.public_urls().get(job.service) if job is not None else None
+    if job is not None and base is not None:
+        yield from walked(job, base, browser, lambda: _token(hosts, job))
 
 
 def _token(hosts: Hosts, job: JobCheck) -> Secret | None:

@@ -8,6 +8,7 @@ import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -15,7 +16,7 @@ from towline.artifacts.maintenance import HEADER as MAINTENANCE
 from towline.ops.report import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from towline.artifacts.front_door import Route
     from towline.ops.host_browser import HostBrowser
@@ -49,6 +50,11 @@ class Named:
     def name(self) -> str:
         """The name in the address bar."""
         return self.url.partition("://")[2].partition("/")[0]
+
+
+def places(named: Iterable[Named]) -> dict[str, str]:
+    """Where each host of these addresses is found."""
+    return {urlsplit(one.url).hostname or "": one.address for one in named}
 
 
 def checks_of(named: Named, browser: HostBrowser) -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from towline.core.events import Listener
     from towline.ops.hosts import Hosts
     from towline.ops.report import Verdict
     from towline.ops.told import Say
@@ -98,7 +98,11 @@ def deploy_call(hosts: Hosts, project: Path, call: Call, say: Say) -> Verdict | 
 
     Raises whatever a deploy does. The journal, the hooks and the messages say that the call was the trigger.
     """
-    hosts = replace(hosts, images={**standing_images(hosts), **call.images})
+    with contextlib.closing(replace(hosts, images={**standing_images(hosts), **call.images})) as chosen:
+        return _deployed(chosen, project, f"{call.trigger} on {owner()}", say)
+
+
+def _deployed(hosts: Hosts, project: Path, by: str, say: Say) -> Verdict | None:
     prepared, found = looked_over(hosts)
     if prepared is None:
         raise Findings(found)
@@ -107,7 +111,6 @@ def deploy_call(hosts: Hosts, project: Path, call: Call, say: Say) -> Verdict | 
     if prepared.plan.empty:
         return None
     seen: list[Verdict] = []
-    by = f"{call.trigger} on {owner()}"
 
     def work() -> tuple[bool, str]:
         story.deploy(hosts, prepared, say[0], by)
@@ -116,14 +119,3 @@ def deploy_call(hosts: Hosts, project: Path, call: Call, say: Say) -> Verdict | 
 
     told(hosts, project, occasion_of(hosts, "deploy", prepared.plan.release, by), work, say)
     return seen[0]
-
-
-def quiet(listener: Listener) -> Say:
-    """Where a deploy that nobody watches talks: its warnings go where its events go."""
-    from towline.core.events import Noted
-
-    def warn(findings: tuple[Finding, ...]) -> None:
-        for one in findings:
-            listener(Noted(f"{one.level}: {one.sentence}"))
-
-    return listener, warn

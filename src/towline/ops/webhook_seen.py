@@ -22,14 +22,15 @@ class Seen:
         self._path = path
         self._until: dict[str, float] = self._read()
 
-    def take(self, call: Call, now: float) -> bool:
-        """Whether the call is new; then it is written down first, so that no crash lets it through twice."""
-        if call.signature in self._until:
-            return False
+    def knows(self, call: Call) -> bool:
+        """Whether the call was taken before."""
+        return call.signature in self._until
+
+    def take(self, call: Call, now: float) -> None:
+        """Write a new call down before anything is done with it, so that no crash lets it through twice."""
         kept = {signature: until for signature, until in self._until.items() if until > now}
         self._until = {**kept, call.signature: call.at + 2.0 * WINDOW}
         write_atomic(self._path, json.dumps(self._until))
-        return True
 
     def _read(self) -> dict[str, float]:
         try:

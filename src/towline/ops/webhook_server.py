@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 import threading
 import time
 from collections import deque
@@ -23,7 +24,7 @@ PATIENCE: Final = 10.0
 """Seconds that a sender gets for its request."""
 
 ASKED_MOST, TAKEN_MOST, MINUTE = 60, 6, 60.0
-"""Requests of one address, and calls that are taken, in a minute."""
+"""Requests of one address that are not signed, and calls that are taken, in a minute."""
 
 _ADDRESSES: Final = 1024
 """Addresses of which is known how often they asked."""
@@ -65,7 +66,7 @@ class Desk:
     _waiting: int = 0
 
     def too_often(self, address: str) -> bool:
-        """Whether somebody asks more often than anybody should."""
+        """Whether somebody without the secret asks more often than anybody should."""
         with self._guard:
             if len(self._asked) >= _ADDRESSES:
                 self._asked.clear()
@@ -79,11 +80,13 @@ class Desk:
         if (why := self.allowed(call)) is not None:
             return Turned(403, why)
         with self._guard:
+            # First: who repeats a call of somebody else's must not use up what others may ask for.
+            if self.seen.knows(call):
+                return Turned(409, "this very call came before")
             # One is at work and one waits: a third would be deployed when its sender has forgotten it.
             if self._waiting >= 2 or not self._taken.allows(self.clock()):
                 return Turned(429, "others are at work")
-            if not self.seen.take(call, self.wall()):
-                return Turned(409, "this very call came before")
+            self.seen.take(call, self.wall())
             self._waiting += 1
         self._work.put(call)
         return call
@@ -109,6 +112,7 @@ class Receiver(ThreadingHTTPServer):
 
     def __init__(self, listen: tuple[str, int], desk: Desk) -> None:
         self.desk = desk
+        self.address_family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
         super().__init__(listen, _Request)
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -127,9 +131,6 @@ class _Request(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A call."""
         desk = self.server.desk
-        if desk.too_often(self.client_address[0]):
-            self._answer(429, {"error": "too many requests"}, Retry_After="60")
-            return
         size = self.headers.get("Content-Length", "")
         if not (self.path == PATH or self.path.startswith(f"{PATH}/")):
             self._answer(404, {"error": "not here"})
@@ -139,7 +140,11 @@ class _Request(BaseHTTPRequestHandler):
             self._answer(413, {"error": f"more than {MOST} bytes"})
         else:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            self._told(desk.take(self.path, headers, self.rfile.read(int(size))))
+            found = desk.take(self.path, headers, self.rfile.read(int(size)))
+            # Only those without the secret are counted: behind a proxy they have the address of those who have it.
+            if isinstance(found, Turned) and found.status == 401 and desk.too_often(self.client_address[0]):
+                found = Turned(429, "too many requests")
+            self._told(found)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the standard library
         """Nobody reads a line for every request; what is deployed is in the journal."""

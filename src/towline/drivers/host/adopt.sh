@@ -1,22 +1,28 @@
 # Containers that Towline did not start, and what they keep.
 
-# bytes_in FOLDER
-bytes_in() { [ ! -e "$1" ] || du -sB1 "$1" 2>/dev/null | awk '{ print $1 }'; }
+# bytes_in FOLDER [SECONDS]: nothing where that is too short to count them.
+bytes_in() { [ ! -e "$1" ] || ${2:+timeout "$2"} du -sB1 "$1" 2>/dev/null | awk '{ print $1 }'; }
 
-# others: lines `other JSON` and `size BYTES FOLDER`.
+# others: lines `other JSON` and `size BYTES FOLDER`. Every container of a target has the label towline.home. Folders are
+# counted side by side, and not to their end where that takes long: somebody waits.
 others() {
   command -v docker >/dev/null 2>&1 || return 0
   for id in $(docker ps -aq --no-trunc); do
-    [ -z "$(docker inspect -f '{{index .Config.Labels "towline.home"}}' "$id")" ] || continue
+    [ -z "$(docker inspect -f '{{index .Config.Labels "towline.home"}}{{index .Config.Labels "towline.machine-door"}}' "$id")" ] || continue
     docker inspect -f 'other {"name":{{json .Name}},"labels":{{json .Config.Labels}},"image":{{json .Config.Image}},"state":{{json .State.Status}},"mounts":{{json .Mounts}},"ports":{{json .HostConfig.PortBindings}},"environment":{{json .Config.Env}}}' "$id"
     docker inspect -f '{{range .Mounts}}{{.Source}}
-{{end}}' "$id" | while read -r folder; do
-      [ -z "$folder" ] || [ ! -d "$folder" ] || echo "size $(bytes_in "$folder") $folder"
-    done
+{{end}}' "$id" | {
+      while read -r folder; do
+        [ -z "$folder" ] || [ ! -d "$folder" ] || echo "size $(bytes_in "$folder" "${patience:-30}") $folder" &
+      done
+      wait
+    }
   done
 }
 
-policy_of() { docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' "$1"; }
+policy_of() {
+  docker inspect -f '{{with .HostConfig.RestartPolicy}}{{.Name}}{{if .MaximumRetryCount}}:{{.MaximumRetryCount}}{{end}}{{end}}' "$1"
+}
 
 # others_ran NAME ...: those that run, with their restart policies, for the journal.
 others_ran() {
@@ -82,15 +88,19 @@ take_data() {
     docker volume create "$@" "$volume" >/dev/null || fail "the volume $volume cannot be made" 'df -h'
     set -- "$from" "$volume"
   fi
+  end_writer "$2"
   room_for "$1" "$2"
   cp -a --reflink=auto "$1/." "$to/" && sync -f "$to" || fail "$1 cannot be copied" 'df -h'
 }
+
+# What writes a volume again, and may go on when whoever asked for it is gone.
+end_writer() { docker rm -f "$1.once" >/dev/null 2>&1; }
 
 # write_again VOLUME IMAGE SERVER: a redis that is to keep an append-only file looks at nothing else when it starts.
 write_again() {
   [ ! -e "$to/appendonlydir" ] && [ -s "$to/dump.rdb" ] || return 0
   user=${3%-server}
-  docker run --rm --network none --user "$user" --entrypoint sh --mount "type=volume,source=$1,target=/data" "$2" -c "
+  timeout 3600 "$engine" -H unix:///var/run/docker.sock run --rm --name "$1.once" --label "towline.home=$home" --network none --user "$user" --entrypoint sh --mount "type=volume,source=$1,target=/data" "$2" -c "
     $3 --dir /data --port 0 --unixsocket /tmp/once --save '' --appendonly no &
     ask() { $user-cli -s /tmp/once \"\$@\"; }
     until [ \"\$(ask ping 2>/dev/null)\" = PONG ]; do kill -0 \$! || exit 1; sleep 0.1; done
@@ -98,7 +108,7 @@ write_again() {
     until ask info persistence | grep -q 'aof_rewrite_in_progress:0' &&
       ask info persistence | grep -q 'aof_last_bgrewrite_status:ok' && [ -e /data/appendonlydir ]; do sleep 0.1; done
     ask shutdown nosave
-    wait" >"$work/written" 2>&1 || { cat "$work/written"; fail 'the copy cannot be written as an append-only file' 'docker logs'; }
+    wait" >"$work/written" 2>&1 || { end_writer "$1"; cat "$work/written"; fail 'the copy cannot be written as an append-only file' 'df -h'; }
 }
 
 taken() {

@@ -14,10 +14,13 @@ build() {
     how="build --memory $memory --memory-swap $memory --cpu-shares 128"
     export DOCKER_BUILDKIT=0
   fi
+  # The arguments may be called as anything here is: they come last, when the words of the command are made.
   # shellcheck disable=SC2086  # words, split on purpose
+  set -- "$(command -v nice)" -n 10 "$(command -v timeout)" "$within" "$engine" -H unix:///var/run/docker.sock \
+    $how --tag "$name" --file "$folder/Dockerfile" "$@" $names "$folder/context"
   if (
     [ -z "$env" ] || . "$home/stash/.env/$env"
-    exec nice -n 10 timeout "$within" "$engine" -H unix:///var/run/docker.sock $how --tag "$name" --file "$folder/Dockerfile" "$@" $names "$folder/context"
+    exec "$@"
   ) >"$work/build" 2>&1 </dev/null; then
     rm -rf "$folder"
     echo "built $name"

@@ -206,6 +206,7 @@ def _options(made: Container, one: Instance | None) -> Iterator[str]:
     yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
     yield from _each("--cap-add", made.capabilities)
     yield from _each("--tmpfs", made.tmpfs)
+    yield from _each("--ulimit", made.ulimits)
     yield from (word for mount in made.mounts for word in ("--mount", _mount(mount)))
     yield from _each("--publish", [_published(port) for port in made.published])
     yield from _each("--add-host", [f"{name}:{address}" for name, address in made.hosts])

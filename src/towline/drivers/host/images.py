@@ -22,6 +22,7 @@ _PART = re.compile(r"[0-9a-f]{64}(\.json)?")
 
 _ASK = """
 [ ! -d "$home/incoming" ] || find "$home/incoming" -maxdepth 1 -type f ! -name '*.new' -printf 'sent %f\\n'
+[ ! -d "$home/folders" ] || find "$home/folders" -mindepth 1 -maxdepth 1 -type d ! -name '.*' -printf 'sent %f\\n'
 ids=$(docker image ls -q --no-trunc | sort -u)
 [ -z "$ids" ] || docker image inspect -f 'layers {{range .RootFS.Layers}}{{.}} {{end}}' $ids 2>/dev/null || :
 """

@@ -116,7 +116,13 @@ clear_contents() {
   for file in "$home"/stash/*; do
     digest=${file##*/}
     [ -f "$file" ] && ! printf '%s\n' "$1" | grep -qxF -e "$digest" || continue
-    rm -f "$file" "$home/stash/.env/$digest" "$home/stash/.words/$digest" "$home/stash/.content/$digest" && echo "$digest"
+    rm -f "$file" "$home/stash/.env/$digest" "$home/stash/.words/$digest" "$home/stash/.content/$digest" \
+      "$home/files/$digest" && echo "$digest"
+  done
+  rm -rf "$home"/folders/.[0-9a-f]*
+  for folder in "$home"/folders/*; do
+    [ -d "$folder" ] && ! printf '%s\n' "$1" | grep -qxF -e "folders/${folder##*/}" || continue
+    rm -rf "$folder" && echo "$folder"
   done
 }
 

@@ -10,6 +10,7 @@ bytes_of() {
 
 status() {
   date +'now %s'
+  [ ! -e "$home/door/maintenance" ] || echo maintenance
   for id in $(docker ps -aq --no-trunc --filter "label=towline.home=$home" --filter label=towline.instance); do
     printf 'memory %s %s\n' "$id" "$(bytes_of "$(docker inspect -f '{{.State.Pid}}' "$id")")"
     began=$(docker inspect -f '{{.State.StartedAt}}' "$id")

@@ -1,12 +1,12 @@
 # The door that all targets of a machine share, in a folder beside theirs: `clear` and `secure` hold a file for each name
-# with the home of its owner, `to` a link of that name to the owner's socket, `apps` for each target the
-# folders of its front doors' sockets and a link `now` to one of them, `data` the certificates.
+# with the home of its owner, `to` a link of that name to the owner's `now`, `apps` for each target the folders of its
+# front doors' sockets and the link `now` to one of them, `lanes` a link to each of these folders, `data` the certificates.
 machine=${home%/*/*}/.door
 own_folder=apps${home#"${home%/*/*}"}
 
 # One target at a time changes names or the door itself.
 at_the_door() {
-  mkdir -p "$machine/clear" "$machine/secure" "$machine/to" "$machine/apps" "$machine/data" ||
+  mkdir -p "$machine/clear" "$machine/secure" "$machine/to" "$machine/apps" "$machine/lanes" "$machine/data" ||
     fail "the names of this machine cannot be kept in $machine" 'df -h'
   exec 7>>"$machine/.guard" && flock -w 60 7 || fail 'another app is at the door of this machine' 'try again'
 }
@@ -40,11 +40,19 @@ refuse_taken() {
   done
 }
 
+# link PLACE NAME
+link() { ln -sfn "$1" "$machine/to/.new" && mv -fT "$machine/to/.new" "$machine/to/$2"; }
+
 # put KIND NAME: the link first, so that a name that is known leads somewhere.
 put() {
-  ln -sfn "../$own_folder/now/door.sock" "$machine/to/.new" && mv -fT "$machine/to/.new" "$machine/to/$2" &&
-    printf '%s' "$home" >"$machine/.new" && mv -f "$machine/.new" "$machine/$1/$2" ||
+  link "../$own_folder/now$tail" "$2" && printf '%s' "$home" >"$machine/.new" && mv -f "$machine/.new" "$machine/$1/$2" ||
     fail "the name $2 cannot be kept" 'df -h'
+}
+
+# Sets tail: a door of a form before lanes, until it is replaced, wants links to the sockets themselves.
+look_for_older() {
+  runs=$(door_label form) tail=
+  [ "${runs:-2}" -ge 2 ] 2>/dev/null || tail=/door.sock
 }
 
 # drop KIND NAME
@@ -59,6 +67,7 @@ drop() {
 claim() {
   at_the_door
   for name in $1 $2; do refuse_taken "$name"; done
+  look_for_older
   for name in $2; do put secure "$name"; done
   for name in $1; do put clear "$name"; done
   for name in $(names secure); do printf '%s\n' "$2" | grep -qxF -- "$name" || drop secure "$name"; done
@@ -68,9 +77,23 @@ claim() {
   echo 'it has these names'
 }
 
+# open_lane FOLDER: the name under which connections to the front door of this folder are kept, and no others: a file in
+# it tells the name, and a link of that name leads back.
+open_lane() {
+  ! has_lane "$1" || return 0
+  ln -sfn "../$1" "$machine/lanes/$lane" && : >"$machine/$1/$lane"
+}
+has_lane() {
+  lane=$(printf '%s' "$1" | sha256sum | cut -b 1-20).lane
+  [ -e "$machine/$1/$lane" ] && [ "$(readlink "$machine/lanes/$lane")" = "../$1" ]
+}
+# Those whose folder is gone.
+clear_lanes() { [ ! -d "$machine/lanes" ] || find "$machine/lanes" -xtype l -delete; }
+
 # leads_to REVISION: `now` is a link to the folder of the front door that has the requests.
 leads_to() {
-  [ "$(readlink "$machine/$own_folder/now")" = "$1" ] && [ -S "$machine/$own_folder/$1/door.sock" ] || exit 1
+  [ "$(readlink "$machine/$own_folder/now")" = "$1" ] && [ -S "$machine/$own_folder/$1/door.sock" ] &&
+    has_lane "$own_folder/$1" || exit 1
   echo 'they lead there'
 }
 led_to() {
@@ -85,8 +108,9 @@ lead_to() {
     waited=$((waited + 1))
     sleep 0.25
   done
-  ln -sfn "$1" "$machine/$own_folder/.new" && mv -fT "$machine/$own_folder/.new" "$machine/$own_folder/now" &&
-    sync "$machine/$own_folder" || fail 'the link of the front door cannot be written' 'df -h'
+  open_lane "$own_folder/$1" && ln -sfn "$1" "$machine/$own_folder/.new" && mv -fT "$machine/$own_folder/.new" "$machine/$own_folder/now" &&
+    sync "$machine/$own_folder" "$machine/lanes" || fail 'the link of the front door cannot be written' 'df -h'
+  clear_lanes
   echo 'they lead there'
 }
 
@@ -94,6 +118,7 @@ lead_to() {
 leave_door() {
   [ ! -d "$machine" ] || claim '' '' >/dev/null
   rm -rf "${machine:?}/$own_folder"
+  clear_lanes
 }
 has_left() { [ -z "$(names clear)$(names secure)" ] && [ ! -e "$machine/$own_folder" ] || exit 1; }
 
@@ -158,7 +183,20 @@ open_door() {
     sleep 0.25
   done
   hand_over
+  renew_links
   echo 'it is open'
+}
+
+# renew_links: those of a version before lanes, of all targets. Each works as it is until it is renewed.
+renew_links() {
+  for now in "$machine"/apps/*/*/now; do
+    folder=${now%/now}
+    folder=${folder#"$machine/"}/$(readlink "$now") && [ -d "$machine/$folder" ] && open_lane "$folder"
+  done
+  for file in "$machine"/to/*; do
+    leads=$(readlink "$file") || continue
+    [ "$leads" = "${leads%/door.sock}" ] || link "${leads%/door.sock}" "${file##*/}"
+  done
 }
 
 # hand_over: connections that nobody has taken yet go to the newer one, where the kernel can do that (5.14 and later).

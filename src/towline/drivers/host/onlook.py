@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from towline.artifacts.host_layout import DOOR
 from towline.drivers.host.container_facts import instances_in
 from towline.drivers.host.facts import seen_in
 from towline.drivers.host.programs import program, quote
@@ -31,10 +32,11 @@ def status_of(target: Target) -> tuple[InstanceStatus, ...]:
     ids = [json.loads(text)["id"] for text in found.get("container", ()) if _is_instance(text)]
     until = {one: int(text) for one, text in _by_id(found.get("leaving", [])).items()}
     facts = instances_in(found.get("container", ()), frozenset(found.get("ready", ())), until)
-    return tuple(
+    told = (
         _leaving(_status(fact, now - int(began[one]), int(memory[one]), ended[one].split()), until.get(one))
         for one, fact in sorted(zip(ids, facts, strict=True), key=lambda pair: pair[1].name)
     )
+    return tuple(_paused(one) if "maintenance" in found else one for one in told)
 
 
 def logs_of(target: Target, services: tuple[str, ...] | None, lines: int, *, follow: bool) -> Iterator[LogLine]:
@@ -77,6 +79,13 @@ def _leaving(status: InstanceStatus, until: int | None) -> InstanceStatus:
         return status
     clock = datetime.fromtimestamp(until).astimezone().strftime("%H:%M")
     return replace(status, state="stopping", verdict=f"it finishes what it has, until {clock} at the latest")
+
+
+def _paused(status: InstanceStatus) -> InstanceStatus:
+    """A front door that shows the maintenance page does so because somebody asked for it."""
+    if status.service != DOOR or status.state != "ready":
+        return status
+    return replace(status, verdict="it shows the maintenance page, as asked")
 
 
 def _by_id(lines: list[str]) -> dict[str, str]:

@@ -50,7 +50,15 @@ def digest_there(target: Target, image: str, login: Secret | None) -> str:
         raise _refused(target, image, answer)
     machine, _, told = answer.text.partition("\n")
     wanted = architecture_of(machine.strip())
-    found = list(_manifests(told))
+    try:
+        found = list(_manifests(told))
+    except (ValueError, LookupError, AttributeError) as error:
+        raise StepFailed(
+            f"`{target.site}` was told something else than manifests of {image}",
+            where=Where(target.site),
+            hint=f"docker manifest inspect -v {image}, there",
+            evidence=answer.last_lines,
+        ) from error
     for architecture, digest in found:
         if architecture == wanted:
             return digest

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from towline.core.errors import Defect, Finding, Findings
+from towline.core.secret import SHORT, values_in
 from towline.drivers.host.programs import quote
 
 if TYPE_CHECKING:
@@ -18,17 +19,6 @@ if TYPE_CHECKING:
 
 _DIGEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-_OF_THE_MACHINE: Final = frozenset(
-    {"PATH", "HOME", "PWD", "SHELL", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "PYTHONPATH"}
-)
-"""Variables that every program has and that keep no secret; masked, they would make evidence unreadable."""
-
-_PLAIN: Final = frozenset({"127.0.0.1", "0.0.0.0", "localhost", "development", "production", "staging"})  # noqa: S104
-"""Values of many environments that everybody knows."""
-
-_SHORT: Final = 6
-"""A value of fewer characters is found everywhere: it is not masked."""
 
 
 class Stash:
@@ -76,17 +66,9 @@ def _files(content: Secret) -> dict[str, bytes]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """What must not be seen of a content: the values of an environment, line by line; the whole of other contents.
-
-    Of a JSON object that is no environment nothing: routes of the front door hold no secret.
-    """
-    environment = _environment(text)
-    if environment is None:
-        values = set() if _is_object(text) else {text}
-    else:
-        values = {value for name, value in environment.items() if name not in _OF_THE_MACHINE}
-    lines = {line.strip("\r") for value in values - _PLAIN for line in value.split("\n")}
-    return tuple(sorted(line for line in lines if len(line) >= _SHORT))
+    """What must not be seen of a content, line by line."""
+    lines = {line.strip("\r") for value in values_in(text) for line in value.split("\n")}
+    return tuple(sorted(line for line in lines if len(line) >= SHORT))
 
 
 def exports(environment: Mapping[str, str]) -> str:
@@ -109,10 +91,3 @@ def _environment(text: str) -> dict[str, str] | None:
         return None
     is_one = isinstance(plain, dict) and all(isinstance(value, str) for value in plain.values())
     return plain if is_one else None
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False

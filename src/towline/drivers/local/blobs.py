@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING
 
 from towline.core.errors import Defect, StepFailed
 from towline.core.files import write_atomic
-from towline.core.secret import Secret, redact
+from towline.core.secret import Secret, redact, values_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Set
     from pathlib import Path
 
 _DIGEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-_OF_THE_MACHINE = frozenset({"PATH", "HOME", "PWD", "SHELL", "USER", "LOGNAME", "LANG", "TERM", "TMPDIR", "PYTHONPATH"})
-"""Variables that every program has and that keep no secret; masked, they would make evidence unreadable."""
-
-
-_PLAIN = frozenset({"127.0.0.1", "0.0.0.0", "localhost", "development", "production", "staging"})  # noqa: S104
-"""Values of many environments that everybody knows."""
 
 
 class Blobs:
@@ -69,22 +62,10 @@ class Blobs:
             return ()
         values: set[str] = set()
         for path in self._folder.glob("[!.]*"):
-            values.update(_values_of(path.read_text(encoding="utf-8", errors="replace")))
-        return tuple(Secret(value) for value in values - _PLAIN - self._public())
+            values.update(values_in(path.read_text(encoding="utf-8", errors="replace")))
+        return tuple(Secret(value) for value in values - self._public())
 
     def clean(self, lines: Iterable[str]) -> tuple[str, ...]:
         """These lines with every known value masked."""
         known = self.known()
         return tuple(redact(line, known) for line in lines)
-
-
-def _values_of(content: str) -> set[str]:
-    try:
-        plain = json.loads(content)
-    except ValueError:
-        return {content}
-    if not isinstance(plain, dict):
-        return {content}
-    if not all(isinstance(value, str) for value in plain.values()):
-        return set()  # routes of the front door: no secret in them
-    return {value for name, value in plain.items() if name not in _OF_THE_MACHINE}
