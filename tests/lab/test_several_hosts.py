@@ -256,13 +256,16 @@ def test_after_a_power_cut_of_the_worker_every_job_has_its_effect_once(deployed:
 LEFT = r"""
 docker ps -a --format '{{.Names}}' | grep -v '[.]leaving[.]'
 docker volume ls -q; docker network ls --format '{{.Name}}'
-find /var/lib/towline -maxdepth 3 -path '*/.door/data' -prune -o -print
+find /var/lib/towline -maxdepth 3 -path '*/.door/data' -prune -o -path '*/.door/caddy-*' -o -print
 ip -o link | sed -n 's/.* \(tl-[^:@]*\).*/\1/p'; ls /etc/wireguard
 systemctl list-units --all --plain --no-legend 'wg-quick@*' 'towline-*' | cut -d ' ' -f 1 | grep -v pair-production
 iptables-save | grep -E '^-A (PREROUTING|INPUT|FORWARD|DOCKER-USER|ufw-user)'
 ss -Hlntu | awk '{ parts = split($5, part, ":"); if (part[parts] < 32768) print $1, $5 }'
 """
-"""Where a target may be found on a host: containers, volumes, networks, files, links, units, rules, ports."""
+"""Where a target may be found on a host: containers, volumes, networks, files, links, units, rules, ports.
+
+The machine's own door stays as it is, with the configuration and the certificates that the last target has asked for.
+"""
 
 
 def what_is_there(host: LabHost) -> set[str]:

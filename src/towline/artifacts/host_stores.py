@@ -145,11 +145,13 @@ def _redis_settings(store: Store, limit: int) -> list[str]:
 
 def _bucket(store: Store, limit: int) -> HostContainer:
     # Only S3 listens beyond the container: its other servers ask nobody for a password. Alone in its cluster, the
-    # master need not wait ten seconds for other candidates. Without preallocation a new bucket takes no gigabytes.
+    # master need not wait ten seconds for other candidates. Without preallocation a new bucket takes no gigabytes. Of a
+    # disk it makes as many volumes as fit at their limit, the first six for itself: they are small, so that a bucket
+    # has some on a small disk too.
     words = (
         "server", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0",
         "-master.electionTimeout=1s", "-master.heartbeatInterval=100ms", "-master.volumePreallocate=false",
-        "-master.volumeSizeLimitMB=1024", "-master.telemetry=false", "-volume.max=0", "-volume.preStopSeconds=1",
+        "-master.volumeSizeLimitMB=128", "-master.telemetry=false", "-volume.max=0", "-volume.preStopSeconds=1",
         "-filer", "-s3", f"-s3.port={S3_PORT}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
         "-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false",
     )  # fmt: skip

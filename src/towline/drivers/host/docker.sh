@@ -25,6 +25,7 @@ was() {
 # needs_networks: lines `NAME INTERNAL`; each is made once.
 make_networks() {
   wanted=$(cat)
+  [ -n "$wanted" ] || return 0
   # shellcheck disable=SC2046  # names, split on purpose
   docker network inspect $(printf '%s\n' "$wanted" | cut -d ' ' -f 1) >/dev/null 2>&1 && return
   # Docker would make two of one name for two that ask at once.
