@@ -179,3 +179,21 @@ def test_rollback_goes_to_the_release_before(tiny: Project) -> None:
     assert tiny.ask()["version"] == "one"
     assert tiny.run("rollback", "--json").must().json()["changed"] > 0
     assert not [one for one in tiny.processes().values() if "api.py" in one or "worker.py" in one]
+
+
+def test_rollback_to_a_release(tiny: Project) -> None:
+    """Over those between; one that is not there, and the one that runs, are refused before anything is touched."""
+    tiny.up()
+    first = tiny.ask()["version"]
+    for version in ("two", "three"):
+        tiny.version("api", version)
+        tiny.up()
+    unknown = tiny.run("rollback", "9")
+    assert unknown.status == 6
+    assert "there is no release 9 to go back to; there are: 1, 2" in unknown.err
+    assert tiny.ask()["version"] == "three"
+    tiny.run("rollback", "1").must()
+    assert tiny.ask()["version"] == first
+    runs = tiny.run("rollback", "1")
+    assert runs.status == 6
+    assert "release 1 is what runs" in runs.err

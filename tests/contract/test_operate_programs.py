@@ -131,13 +131,15 @@ def test_a_command_inside_is_one_command(tmp_path: Path) -> None:
 
 ENGINE = """#!/bin/sh
 shift 2
+case "$1 $2" in "network inspect") printf '%s\n' {home} {home}; exit ;; esac
 case $1 in
   create) printf '%s=%s\\n' TOKEN "$TOKEN" >>{log}; printf '<%s>' "$@" >>{log}; echo c1 ;;
   start) printf '%s\\n' "$*"; cat; exit 7 ;;
   *) printf '\\n%s' "$*" >>{log} ;;
 esac
 """
-"""A `docker` that writes down what it is asked, and whose containers say their input and end with 7."""
+"""A `docker` that has every network and writes down what else it is asked; its containers say their input, and end with
+7."""
 
 FRESH = Container(
     "shop-test-run.a1", "shop-api:1", command=("sh", "-c", "it's \"$HOME\""),
@@ -151,7 +153,7 @@ def test_a_command_in_a_container_of_its_own(tmp_path: Path) -> None:
     (home / "stash/.env").mkdir(parents=True)
     (home / "stash/.env/e1").write_text("export TOKEN='a value'\n")
     folder.mkdir()
-    (folder / "docker").write_text(ENGINE.format(log=log))
+    (folder / "docker").write_text(ENGINE.format(log=log, home=home))
     (folder / "docker").chmod(0o755)
     environ = {"PATH": f"{folder}:{os.environ['PATH']}"}
     text = fresh_program(str(home), FRESH, "e1", terminal=False)
@@ -174,7 +176,7 @@ def test_a_container_of_its_own_goes_with_whoever_asked(tmp_path: Path) -> None:
     home, folder, log = tmp_path / "shop/test", tmp_path / "bin", tmp_path / "log"
     for one in (home, folder):
         one.mkdir(parents=True)
-    asked = f'echo "$3" >>{log}; case $3 in start) trap "" HUP; sleep 30 ;; esac'
+    asked = f'echo "$3" >>{log}; case $3 in network) echo {home} ;; start) trap "" HUP; sleep 30 ;; esac'
     (folder / "docker").write_text(f"#!/bin/sh\n{asked}\n")
     (folder / "docker").chmod(0o755)
     environ = {"PATH": f"{folder}:{os.environ['PATH']}"}
@@ -187,6 +189,7 @@ def test_a_container_of_its_own_goes_with_whoever_asked(tmp_path: Path) -> None:
         assert log.read_text().splitlines()[-1] == "rm"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
 
 
 def test_caddy_answers_with_the_page_whatever_is_asked(tmp_path: Path, checkout: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -33,8 +33,16 @@ def resume(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = F
     _say(screen, recover.resume(workspace, screen.listener))
 
 
-def rollback(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
-    """Go back to the release before, and take back a run that failed or broke off. Data is never taken back."""
+Back = Annotated[
+    int | None, typer.Argument(metavar="RELEASE", help="As `towline history` has it; else the one before.")
+]
+
+
+def rollback(release: Back = None, project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+    """Go back to the release before, and take back a run that failed or broke off. Data is never taken back.
+
+    To an earlier RELEASE it goes back over those between, one after the other.
+    """
     screen = Screen(as_json, target)
     workspace = open_target(project, target, screen.listener)
     # A host is on its way now: what else is needed is loaded meanwhile.
@@ -44,12 +52,12 @@ def rollback(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson =
     for note in recover.what_rollback_would_do(workspace).notes:
         screen.talk.print(f"note: {escape(note)}")
     if isinstance(workspace, Workspace):
-        _say(screen, recover.roll_back(workspace, screen.listener))
+        _say(screen, recover.roll_back(workspace, screen.listener, release))
     else:
-        _roll_back_hosts(screen, workspace, project.resolve())
+        _roll_back_hosts(screen, workspace, project.resolve(), release)
 
 
-def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path) -> None:
+def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path, release: int | None) -> None:
     """With the hooks and messages of the app around it."""
     from towline.ops import recover
     from towline.ops.occasion import occasion_of
@@ -59,11 +67,12 @@ def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path) -> None:
     done: list[Outcome] = []
 
     def work() -> tuple[bool, str]:
-        done.append(recover.roll_back(hosts, screen.listener))
+        done.append(recover.roll_back(hosts, screen.listener, release))
         screen.quiet()
         return True, f"rolled back in {done[0].seconds:.1f} s"
 
-    occasion = occasion_of(hosts, "rollback", recover.what_rollback_would_do(hosts).release, owner())
+    number = release or recover.what_rollback_would_do(hosts).release
+    occasion = occasion_of(hosts, "rollback", number, owner())
     well = told(hosts, project, occasion, work, (screen.listener, screen.findings))
     _say(screen, done[0])
     if not well:

@@ -45,9 +45,10 @@ def rollback(state: State) -> Plan:
     if not undone:
         raise Refused("there is no release to take back", hint="towline status")
     if any(run.plan.intent == "purge" for run in undone):
-        raise Refused("data was deleted, and no rollback brings it back", hint="towline up")
+        raise Refused("data was deleted, and no rollback brings it back", hint="towline history")
     kept = state.standing[: len(state.standing) - len(undone)]
-    _refuse_cleared(state, kept)
+    if kept and kept[-1].plan.intent != "down":
+        refuse_cleared(state, kept[-1].number)
     draft = Draft()
     for place, run in reversed(list(enumerate(undone))):
         _reverse(run, draft, _Known(_never_ready(undone[:place]), _seen_off(run)))
@@ -67,12 +68,12 @@ def rollback(state: State) -> Plan:
     )
 
 
-def _refuse_cleared(state: State, kept: tuple[Run, ...]) -> None:
-    """A release whose images and environments were cleared away cannot be started again."""
+def refuse_cleared(state: State, number: int) -> None:
+    """Raise Refused for a release whose images and environments were cleared away: it cannot be started again."""
     cleared = (one.step.oldest for run in state.runs for one in run.begun if one.step.kind == "clear-away")
     oldest = max(cleared, default=0)
-    if kept and kept[-1].plan.intent != "down" and kept[-1].number < oldest:
-        sentence = f"release {kept[-1].number} is no longer kept: what it ran was cleared away"
+    if number < oldest:
+        sentence = f"release {number} is no longer kept: what it ran was cleared away"
         raise Refused(sentence, hint="deploy its source again: git checkout, then towline deploy TARGET")
 
 

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 PREPARE_WITHIN = 120.0
 
 
+# What is known on the host only. In a command a word may look like anything, but never hold what these begin with.
+_OF_HOME, _FOLDER, _MACHINE = "\0home", "\0folder/", "\0door/"
+
+
 def start_instance(step: StartInstance) -> StepProgram:
     """The container, made anew and started; what ran under its name is told first."""
     one = step.instance
@@ -43,7 +47,9 @@ def start_instance(step: StartInstance) -> StepProgram:
     digest = digest_of(instance_to_json(one))
     words = [*_labels(one, digest), "--restart", "unless-stopped", *_options(made, one), "@env", *_said(made)]
     body = _engine() + (part("door.sh") if one.runs == "door" else "")
-    first = f"give_routes {_words(one.revision, one.settings['routes'])}\n" if one.runs == "door" else ""
+    # A front door of the first form, to which a rollback may lead, has its routes elsewhere.
+    routes = one.settings.get("routes") if one.runs == "door" else None
+    first = f"give_routes {_words(one.revision, routes)}\n" if routes else ""
     if one.settings.get("keeps") == "data":
         kept = (mount.target for mount in made.mounts if mount.kind == "volume")
         body += part("data.sh")
@@ -171,12 +177,12 @@ def _of(one: Instance) -> Container:
 
 def asked_for(made: Container, env: str | None, *options: str) -> str:
     """The words after `started` for a container that is no instance; `options` go before its environment."""
-    words = ["--label", "@home", *_options(made, None), *options, "@env", *_said(made)]
+    words = ["--label", _OF_HOME, *_options(made, None), *options, "@env", *_said(made)]
     return f"{_words(made.name, env or '', _networks(made), _more(made))} {_words(*words)}"
 
 
 def _runs(made: Container, env: str | None, within: float) -> str:
-    words = ["--label", "@home", *_options(made, None), "@env", *_said(made)]
+    words = ["--label", _OF_HOME, *_options(made, None), "@env", *_said(made)]
     return f"ran {_words(made.name, _whole(within), env or '', _networks(made), _more(made))} {_words(*words)}\n"
 
 
@@ -195,7 +201,7 @@ def _labels(one: Instance, digest: str) -> Iterator[str]:
         "runs": one.runs,
         "is": json.dumps(instance_to_json(one), separators=(",", ":")),
     }
-    yield from ("--label", "@home")
+    yield from ("--label", _OF_HOME)
     for name, value in told.items():
         yield from ("--label", f"towline.{name}={value}")
     for name, value in made.labels.items():
@@ -279,9 +285,16 @@ def _more(made: Container) -> str:
 
 
 def _mount(mount: Mount) -> str:
-    places = {"volume": "type=volume,source=", "folder": "type=bind,source=@folder/", "door": "type=bind,source=@door/",
-              "file": "type=bind,source=@folder/files/"}  # fmt: skip
-    return f"{places[mount.kind]}{mount.source},target={mount.target}{',readonly' if mount.read_only else ''}"
+    places = {"volume": ("volume", ""), "folder": ("bind", _FOLDER), "door": ("bind", _MACHINE),
+              "file": ("bind", f"{_FOLDER}files/")}  # fmt: skip
+    how, place = places[mount.kind]
+    fields = (f"type={how}", f"source={place}{mount.source}", f"target={mount.target}")
+    return ",".join(map(_field, (*fields, *(("readonly",) if mount.read_only else ()))))
+
+
+def _field(text: str) -> str:
+    """One field of the line of commas that the engine reads."""
+    return '"' + text.replace('"', '""') + '"' if set(text) & {",", '"'} else text
 
 
 def _test(argv: Sequence[str]) -> str:
@@ -294,14 +307,14 @@ def _each(option: str, words: Sequence[str]) -> Iterator[str]:
 
 
 def _words(*words: str) -> str:
-    """Words of a shell; `@home`, `@folder` and `@door` are only known on the host."""
+    """Words of a shell; the home of the target and what lies there are only known on the host."""
     return " ".join(_word(word) for word in words)
 
 
 def _word(word: str) -> str:
-    if word == "@home":
+    if word == _OF_HOME:
         return '"towline.home=$home"'
-    for mark, folder in (("@folder/", '"$home"/'), ("@door/", '"${home%/*/*}"/.door/')):
+    for mark, folder in ((_FOLDER, '"$home"/'), (_MACHINE, '"${home%/*/*}"/.door/')):
         head, found, rest = word.partition(mark)
         if found:
             return f"{quote(head)}{folder}{quote(rest)}"

@@ -27,18 +27,21 @@ make_networks() {
   wanted=$(cat)
   [ -n "$wanted" ] || return 0
   # shellcheck disable=SC2046  # names, split on purpose
-  docker network inspect $(printf '%s\n' "$wanted" | cut -d ' ' -f 1) >/dev/null 2>&1 && return
+  homes=$(docker network inspect -f '{{index .Labels "towline.home"}}' $(printf '%s\n' "$wanted" | cut -d ' ' -f 1) 2>/dev/null) &&
+    [ "$(printf '%s\n' "$homes" | sort -u)" = "$home" ] && return
   # Docker would make two of one name for two that ask at once.
   exec 7>>"$home/.networks"
   flock -w 60 7 || fail 'the networks cannot be made: somebody else is at it' 'journalctl -u docker'
   printf '%s\n' "$wanted" | while read -r network internal; do
-    docker network inspect "$network" >/dev/null 2>&1 ||
+    if docker network inspect "$network" >/dev/null 2>&1; then is_ours network "$network"; else
       docker network create $internal --label "towline.home=$home" "$network" >/dev/null ||
       fail "the network $network cannot be made"
+    fi
   done || exit 1
 }
 
-# with_env DIGEST COMMAND ...: the command, with the names of the stashed environment as `-e NAME` in place of `@env`.
+# with_env DIGEST COMMAND ...: the command, with the names of the stashed environment as `-e NAME` in place of the first
+# `@env`. Its variables may be called as ours: they are set last.
 with_env() {
   env=$1
   shift
@@ -48,13 +51,15 @@ with_env() {
     names=$(sed -n 's/^export \([A-Za-z_][A-Za-z0-9_]*\)=.*/-e \1/p' "$home/stash/.env/$env")
   fi
   (
-    [ -z "$env" ] || . "$home/stash/.env/$env"
+    placed=
     for word; do
       shift
       # shellcheck disable=SC2086  # names of variables, split on purpose
-      if [ "$word" = @env ]; then set -- "$@" $names; else set -- "$@" "$word"; fi
+      if [ -z "$placed" ] && [ "$word" = @env ]; then placed=1 && set -- "$@" $names; else set -- "$@" "$word"; fi
     done
-    "$engine" -H unix:///var/run/docker.sock "$@"
+    set -- "$engine" -H unix:///var/run/docker.sock "$@"
+    [ -z "$env" ] || . "$home/stash/.env/$env"
+    exec "$@"
   )
 }
 
@@ -81,6 +86,15 @@ files_at_hand() {
   done
 }
 
+# is_ours WHAT NAME: two apps may have names that make one: what has it belongs to somebody else, and is left alone.
+# A volume that nobody has signed may have been brought here for this app.
+is_ours() {
+  at='.Labels' && [ "$1" != container ] || at='.Config.Labels'
+  whose=$(docker "$1" inspect -f "{{index $at \"towline.home\"}}" "$2" 2>/dev/null) || return 0
+  [ "$1" != volume ] || [ -n "$whose" ] || return 0
+  [ "$whose" = "$home" ] || fail "the $1 $2 is of ${whose:-somebody else}" 'choose another name for the app or the target'
+}
+
 # started NAME ENV NETWORKS MORE ARGUMENTS ...: made anew, joined to MORE networks (lines `NETWORK ALIAS...`), started.
 started() {
   name=$1 env=$2 networks=$3 more=$4
@@ -88,8 +102,8 @@ started() {
   files_at_hand "$@"
   printf '%s\n' "$networks" | make_networks || exit 1
   id=$(with_env "$env" create --name "$name" "$@" 2>&1) || {
-    # What an earlier try has left under its name goes.
-    case $id in *'already in use by container'*) docker rm -f "$name" >/dev/null 2>&1 && id=$(with_env "$env" create --name "$name" "$@" 2>&1) ;; *) false ;; esac
+    # What an earlier try has left under its name goes, unless it is somebody else's.
+    case $id in *'already in use by container'*) is_ours container "$name" && docker rm -f "$name" >/dev/null 2>&1 && id=$(with_env "$env" create --name "$name" "$@" 2>&1) ;; *) false ;; esac
   } || { printf '%s\n' "$id"; refused "$id"; }
   id=$(printf '%s\n' "$id" | tail -n 1)
   [ -z "$more" ] || printf '%s\n' "$more" | while read -r network aliases; do
@@ -157,22 +171,25 @@ way_out() {
   fi
 }
 
+# up_now: seconds since the machine began, which no clock that is set changes.
+up_now() { cut -d . -f 1 /proc/uptime; }
+
 # ready INSTANCE SECONDS: asked often at first, since most are quick, and less often when one takes its time.
 ready() {
-  id=$(id_of "$1") waited=0 pause=10
+  id=$(id_of "$1") pause=10
+  until=$(($(up_now) + $2))
   [ -n "$id" ] || fail "$1 is not there"
   until is_ready; do
     if [ "$is" = exited ] || [ "${restarts:-0}" -ge 3 ]; then
       evidence "$id"
       fail "$1 ends as soon as it is started" "$(way_out)"
     fi
-    if [ "$waited" -ge "$(($2 * 100))" ]; then
+    if [ "$(up_now)" -ge "$until" ]; then
       evidence "$id"
       cat "$work/test" 2>/dev/null
       fail "$1 was not ready within $2 s" "$(way_out)"
     fi
-    [ "$waited" -lt 200 ] || pause=50
-    waited=$((waited + pause))
+    [ "$(up_now)" -lt "$((until - $2 + 2))" ] || pause=50
     sleep "0.$pause"
   done
   noted_ready
@@ -229,6 +246,7 @@ has_ended() {
 # volume NAME STORE KIND MAJOR
 volume_is_there() {
   [ -z "$1" ] || docker volume inspect "$1" >/dev/null 2>&1 || exit 1
+  [ -z "$1" ] || is_ours volume "$1"
   echo 'its data is there'
 }
 make_volume() {

@@ -59,15 +59,14 @@ through() {
 
 # confirmed SERVICE SECONDS ADDRESS ...: each of them has answered, and nobody else.
 confirmed() {
-  service=$1 within=$2 waited=0
+  service=$1 until=$(($(up_now) + $2))
   shift 2
   wanted=$(for one; do echo "$one"; done | sort -u) count=$#
   while :; do
     door_pid=$(docker inspect -f '{{.State.Pid}}' "$(door_id)" 2>/dev/null)
     seen=$(asked=0; while [ "$asked" -lt "$((count * 2))" ]; do through "$service" "${1##*:}"; asked=$((asked + 1)); done | sort -u)
     [ "$seen" != "$wanted" ] || break
-    [ "$waited" -lt "$((within * 4))" ] || fail "$service does not answer from $wanted${seen:+, but from $seen}" "towline logs $service"
-    waited=$((waited + 1))
+    [ "$(up_now)" -lt "$until" ] || fail "$service does not answer from $wanted${seen:+, but from $seen}" "towline logs $service"
     sleep 0.25
   done
   echo 'they answered, and nobody else'
