@@ -189,11 +189,11 @@ def test_rollback_to_a_release(tiny: Project) -> None:
         tiny.version("api", version)
         tiny.up()
     unknown = tiny.run("rollback", "9")
-    assert unknown.status == 6
+    unknown.must(3)
     assert "there is no release 9 to go back to; there are: 1, 2" in unknown.err
     assert tiny.ask()["version"] == "three"
     tiny.run("rollback", "1").must()
     assert tiny.ask()["version"] == first
     runs = tiny.run("rollback", "1")
-    assert runs.status == 6
+    runs.must(3)
     assert "release 1 is what runs" in runs.err

@@ -15,9 +15,14 @@ of_instance() {
 }
 id_of() { of_instance "$1" '{{.ID}}'; }
 
-# was INSTANCE: what ran under that name, for the journal.
+# was INSTANCE: what ran under that name, for the journal; the engine is not asked again when `runs_as` just did.
 was() {
-  found=$(of_instance "$1" '{{.State}} {{.Label "towline.is"}}')
+  if [ -e "$work/asked" ]; then
+    found=$(cat "$work/asked")
+    rm -f "$work/asked"
+  else
+    found=$(of_instance "$1" '{{.State}} {{.Label "towline.is"}}')
+  fi
   case $found in '' | 'exited '*) found=null ;; *) found=${found#* } ;; esac
   printf '{"instance":%s}' "${found:-null}"
 }
@@ -65,7 +70,10 @@ with_env() {
 
 # runs_as INSTANCE DIGEST
 runs_as() {
-  [ "$(of_instance "$1" '{{.State}} {{.Label "towline.digest"}}')" = "running $2" ] || exit 1
+  found=$(of_instance "$1" '{{.State}} {{.Label "towline.digest"}} {{.Label "towline.is"}}')
+  state=${found%% *} found=${found#* }
+  printf '%s %s' "$state" "${found#* }" >"$work/asked"
+  [ "$state ${found%% *}" = "running $2" ] || exit 1
   echo "it runs, as it should"
 }
 
@@ -101,11 +109,18 @@ started() {
   shift 4
   files_at_hand "$@"
   printf '%s\n' "$networks" | make_networks || exit 1
-  id=$(with_env "$env" create --name "$name" "$@" 2>&1) || {
+  how=create
+  [ -n "$more" ] || how='run -d'
+  # shellcheck disable=SC2086  # words, split on purpose
+  id=$(with_env "$env" $how --name "$name" "$@" 2>&1) || {
     # What an earlier try has left under its name goes, unless it is somebody else's.
-    case $id in *'already in use by container'*) is_ours container "$name" && docker rm -f "$name" >/dev/null 2>&1 && id=$(with_env "$env" create --name "$name" "$@" 2>&1) ;; *) false ;; esac
+    case $id in *'already in use by container'*) is_ours container "$name" && docker rm -f "$name" >/dev/null 2>&1 && id=$(with_env "$env" $how --name "$name" "$@" 2>&1) ;; *) false ;; esac
   } || { printf '%s\n' "$id"; refused "$id"; }
   id=$(printf '%s\n' "$id" | tail -n 1)
+  if [ "$how" != create ]; then
+    echo "container $(printf '%.12s' "$id")"
+    return
+  fi
   [ -z "$more" ] || printf '%s\n' "$more" | while read -r network aliases; do
     # shellcheck disable=SC2086  # words, split on purpose
     docker network connect $aliases "$network" "$id" || exit 1
@@ -116,10 +131,12 @@ started() {
 
 # refused WHAT: the engine's own words, with a hint where there is one.
 refused() {
+  why=$(printf '%s\n' "$1" | grep -v -e '--help' -e '^$' | tail -n 1)
+  why=${why#docker: }
   case $1 in
-    *'No such image'* | *'pull access denied'* | *'not found'*) fail "the engine has no such image: $(printf '%s\n' "$1" | tail -n 1)" 'docker pull IMAGE, on the host' ;;
-    *'already allocated'* | *'address already in use'*) fail "a port is taken: $(printf '%s\n' "$1" | tail -n 1)" 'ss -ltnp' ;;
-    *) fail "the engine refused: $(printf '%s\n' "$1" | tail -n 1)" 'journalctl -u docker' ;;
+    *'No such image'* | *'pull access denied'* | *'not found'*) fail "the engine has no such image: $why" 'docker pull IMAGE, on the host' ;;
+    *'already allocated'* | *'address already in use'*) fail "a port is taken: $why" 'ss -ltnp' ;;
+    *) fail "the engine refused: $why" 'journalctl -u docker' ;;
   esac
 }
 
