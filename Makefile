@@ -6,6 +6,8 @@ PROJECT := reference
 # Tests wait more than they compute: two processes, each with servers and a lab of its own, keep two cores busy.
 PROCESSES := 2
 .DEFAULT_GOAL := help
+# As for everybody who installs it: modules are compiled once, not at every start.
+unexport PYTHONDONTWRITEBYTECODE
 # The last line of a command is its own last line, also when another make has started this one.
 MAKEFLAGS += --no-print-directory
 
