@@ -59,7 +59,7 @@ def _naming(command: Callable[..., object]) -> Callable[..., object]:
         try:
             return command(*words, **options)
         except TowlineError as error:
-            _name(error, str(options.get("target") or options.get("named") or ""))
+            _name(error, str(options.get("which") or options.get("target") or ""))
             raise
 
     return called

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from towline.cli.options import HERE, LAPTOP, AsJson, Project, Services, Target
+from towline.cli.options import HERE, LAPTOP, AsJson, Project, Services, Target, Which, chosen
 from towline.cli.show import Screen
 from towline.core.errors import UsageError
 from towline.core.process import as_a_shell_has_it
@@ -35,10 +35,11 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="exec", context_settings={"ignore_unknown_options": True})(execute)
 
 
-def check(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+def check(which: Which = None, project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Read compose.yaml and towline.yaml and list at once all that is wrong with them, and with this machine."""
     from towline.ops.preflight import report
 
+    target = chosen(which, target, "check")
     screen = Screen(as_json, target)
     seen = survey(project, target, screen.listener)
     found = report(seen)
@@ -138,11 +139,12 @@ def logs(
     stream_logs(screen, found, several=len(workspace.onlookers) > 1)
 
 
-def verify(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+def verify(which: Which = None, project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Prove from outside that everything works: processes, stores, front door, one real job, nothing open."""
     from towline.ops.verify import verify as look
     from towline.ops.verify_hosts import verify_hosts
 
+    target = chosen(which, target, "verify")
     screen = Screen(as_json, target)
     workspace = open_target(project, target, screen.listener)
     verdict = look(workspace) if isinstance(workspace, Workspace) else verify_hosts(workspace, whole=True)
@@ -188,8 +190,9 @@ def _refuse_missing(program: str, folder: Path, path: str) -> None:
         raise UsageError(f"there is no program `{program}` {place}", hint="towline exec SERVICE -- sh")
 
 
-def history(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+def history(which: Which = None, project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Every release and what became of it."""
+    target = chosen(which, target, "history")
     screen = Screen(as_json, target)
     runs = inspect.history(open_target(project, target, screen.listener))
     if as_json:

@@ -15,6 +15,7 @@ Project = Annotated[
     typer.Option("--project", "-C", help="The folder with compose.yaml and towline.yaml.", file_okay=False),
 ]
 Target = Annotated[str, typer.Option("--target", "-t", help="Which target of towline.yaml.")]
+Which = Annotated[str | None, typer.Argument(help="Which target of towline.yaml; `laptop` when none is named.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Services = Annotated[list[str] | None, typer.Argument(help="Services or stores; all when none is named.")]
 
@@ -30,6 +31,13 @@ Settings = Annotated[
 
 HERE = Path()
 LAPTOP = "laptop"
+
+
+def chosen(which: str | None, target: str, command: str) -> str:
+    """The target that a command was told, by place or by `-t`. Raises UsageError for two of them."""
+    if which is not None and target not in (LAPTOP, which):
+        raise UsageError(f"`{which}` and `{target}` are two targets", hint=f"towline {command} {which}")
+    return which or target
 
 
 def told_in(words: list[str]) -> dict[str, str]:

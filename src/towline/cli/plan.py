@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 
-from towline.cli.options import HERE, LAPTOP, AsJson, Day, OwnOffers, Project, Settings, UsageFile, told_in
+from towline.cli.options import (
+    HERE,
+    LAPTOP,
+    AsJson,
+    Day,
+    OwnOffers,
+    Project,
+    Settings,
+    Target,
+    UsageFile,
+    Which,
+    chosen,
+    told_in,
+)
 from towline.cli.show import Screen
-from towline.core.errors import UsageError
 
 if TYPE_CHECKING:
     from towline.ops.outlook import Planned
 
 CHANGES, NO_STEPS = 10, 11
 """Exit statuses: there is something to do; and nobody can tell, since a site takes no steps of this version."""
-
-Which = Annotated[str | None, typer.Argument(help="Which target of towline.yaml; `laptop` when none is named.")]
-Named = Annotated[str | None, typer.Option("--target", "-t", metavar="TARGET", help="The same, as other commands say.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,9 +37,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def plan(  # noqa: PLR0913 - a command has the options that it has
-    target: Which = None,
+    which: Which = None,
     *,
-    named: Named = None,
+    target: Target = LAPTOP,
     settings: Settings = None,
     usage: UsageFile = None,
     offers: OwnOffers = None,
@@ -47,10 +56,9 @@ def plan(  # noqa: PLR0913 - a command has the options that it has
     from towline.ops.preflight import report
     from towline.ops.workspace import survey
 
-    screen = Screen(as_json, target or named or "")
-    if target and named and target != named:
-        raise UsageError(f"`{target}` and `{named}` are two targets", hint=f"towline plan {target}")
-    seen = survey(project, target or named or LAPTOP, screen.listener)
+    target = chosen(which, target, "plan")
+    screen = Screen(as_json, target)
+    seen = survey(project, target, screen.listener)
     found = report(seen)
     day = on.date() if on is not None else datetime.now(UTC).date()
     told = planned(seen, found, Papers(usage, offers, day, told_in(settings or [])))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target
+from towline.cli.options import HERE, LAPTOP, AsJson, Project, Target, Which, chosen
 from towline.cli.show import Screen
 from towline.ops.opening import open_target
 
@@ -24,8 +24,9 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def resume(project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
+def resume(which: Which = None, project: Project = HERE, target: Target = LAPTOP, as_json: AsJson = False) -> None:
     """Go on with a run that broke off: each step is asked first whether it is done already."""
+    target = chosen(which, target, "resume")
     screen = Screen(as_json, target)
     workspace = open_target(project, target, screen.listener)
     from towline.ops import recover
@@ -49,7 +50,7 @@ def rollback(release: Back = None, project: Project = HERE, target: Target = LAP
     from towline.ops import recover
     from towline.ops.workspace import Workspace
 
-    for note in recover.what_rollback_would_do(workspace).notes:
+    for note in recover.what_rollback_would_do(workspace).notes if release is None else ():
         screen.talk.print(f"note: {escape(note)}")
     if isinstance(workspace, Workspace):
         _say(screen, recover.roll_back(workspace, screen.listener, release))

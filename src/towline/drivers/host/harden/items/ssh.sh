@@ -21,8 +21,9 @@ included() { grep -qiE '^[[:space:]]*Include[[:space:]]+"?/etc/ssh/sshd_config\.
 # What sshd would do with a stranger who calls himself root or anybody: rules under `Match` count as well.
 says() {
     for who in root "$USER" nobody-in-particular; do
+        said=$(sshd -T -C "user=$who,host=stranger.invalid,addr=192.0.2.1" 2>/dev/null) || true
         for line in 'permitrootlogin no' 'passwordauthentication no' 'kbdinteractiveauthentication no'; do
-            sshd -T -C "user=$who,host=stranger.invalid,addr=192.0.2.1" 2>/dev/null | grep -qx "$line" ||
+            printf '%s\n' "$said" | grep -qx "$line" ||
                 no "for $who sshd does not say \"$line\""
         done
     done

@@ -77,7 +77,8 @@ else
         cp -a /etc/ufw "$folder/etc/"
         cp -a /etc/default/ufw "$folder/etc/default/"
     fi
-    if ufw status 2>/dev/null | grep -q '^Status: active'; then touch "$folder/ufw-was-active"; fi
+    # `ufw` is a Python that starts, so it is not asked what its file denies.
+    if grep -qsx 'ENABLED=yes' /etc/ufw/ufw.conf && ufw status | grep -q '^Status: active'; then touch "$folder/ufw-was-active"; fi
     wanted_script | place "$folder/back.sh" 700
 fi
 wanted_service | place "$unit.service" 644
