@@ -32,6 +32,8 @@ SYNC = """#!/bin/sh
 # The real sync, but for the one at which the batch dies: before it, or after.
 fuse={folder}/fuse
 [ -e "$fuse" ] || exec {sync} "$@"
+exec 5>>"$fuse.lock"
+flock 5  # two may be at it side by side
 left=$(($(cat "$fuse") - 1))
 echo "$left" >"$fuse"
 [ "$left" -eq 0 ] || exec {sync} "$@"

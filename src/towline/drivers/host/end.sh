@@ -9,7 +9,13 @@ remove_all() {
   command -v docker >/dev/null 2>&1 || return 0
   for id in $(docker ps -aq --filter "label=towline.home=$home"); do docker rm -f "$id" >/dev/null; done
   for network in $(docker network ls -q --filter "label=towline.home=$home"); do
-    docker network rm "$network" >/dev/null || fail 'a network of the app is still in use' 'docker network ls'
+    # A container that somebody else removes just now is in it for a moment longer.
+    tries=0
+    until docker network rm "$network" >/dev/null 2>"$work/why" || ! docker network inspect "$network" >/dev/null 2>&1; do
+      [ "$tries" -lt 40 ] || { cat "$work/why"; fail 'a network of the app is still in use' 'docker network ls'; }
+      tries=$((tries + 1))
+      sleep 0.25
+    done
   done
   rm -rf "$home/door" "$home/caddy" "$home/ready"
 }

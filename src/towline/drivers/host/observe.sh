@@ -12,6 +12,8 @@ salt() {
 # What an engine runs of the target, and where its front door sends requests. A silent engine is no empty one.
 containers() {
   command -v docker >/dev/null 2>&1 || return 0
+  # Before them: one that has finished by the time it is looked at is still known as one that leaves.
+  show_leaving
   of="label=towline.home=$home"
   ids=$(timeout 10 docker ps -aq --no-trunc --filter "$of") || { echo 'Docker does not answer' >&2; exit 75; }
   [ -z "$ids" ] || docker inspect -f 'container {"id":{{json .ID}},"labels":{{json .Config.Labels}},"status":{{json .State.Status}},"health":{{if .State.Health}}{{json .State.Health.Status}}{{else}}null{{end}}}' $ids
@@ -19,7 +21,6 @@ containers() {
   [ -z "$images" ] || docker image inspect -f 'image {"id":{{json .ID}},"names":{{json .RepoTags}},"digests":{{json .RepoDigests}},"labels":{{if .Config}}{{json .Config.Labels}}{{else}}null{{end}},"size":{{.Size}}}' $images 2>/dev/null
   volumes=$(docker volume ls -q --filter "$of")
   [ -z "$volumes" ] || docker volume inspect -f 'volume {{json .Labels}}' $volumes
-  show_leaving
   for file in "$home"/ready/*; do
     [ ! -f "$file" ] || echo "ready ${file##*/}"
   done
