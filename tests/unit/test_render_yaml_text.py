@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -48,6 +48,7 @@ def plain(value: Any) -> Any:
 
 
 @settings(max_examples=60, deadline=None)
+@example({"0": "=", "1": ["<<", "="]})
 @given(st.dictionaries(_KEYS, _VALUES, max_size=4))
 def test_whatever_is_written_is_read_back(value: dict[str, Any]) -> None:
     """Words that look like numbers, dates, tags and comments included; and the same bytes come twice."""

@@ -15,7 +15,7 @@ WIDTH = 118
 """How wide a line of a comment may get."""
 
 _PLAIN = re.compile(r"^[A-Za-z_/.$<=+(~][^\n\t]*$")
-_WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
+_WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~", "=", "<<"})
 _NUMBER = re.compile(r"^[-+]?(\d[\d_]*)?\.?\d+([eE][-+]?\d+)?$|^\.(inf|nan)$|^0[xo]", re.IGNORECASE)
 _KEY = re.compile(r"^[A-Za-z_][\w.-]*$|^[A-Za-z_/][\w./-]*$")
 
