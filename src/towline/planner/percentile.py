@@ -63,13 +63,6 @@ def _places(points: Points) -> list[float]:
     return [quantile(points, (step + 0.5) / _STEPS) for step in range(_STEPS)]
 
 
-def _between(places: list[float], part: float) -> float:
-    """On the line between the two places around it: each stands for the middle of its own hundredth."""
-    at = min(max(part * len(places) - 0.5, 0.0), len(places) - 1.0)
-    below = min(int(at), len(places) - 2)
-    return places[below] + (places[below + 1] - places[below]) * (at - below)
-
-
 def _drawn_together(sums: list[float]) -> list[float]:
     """As many places as at first: the mean of each group of neighbours."""
     size = max(1, len(sums) // _STEPS)
