@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.lab.hosted_app import ON_HOSTS
-from tests.lab.test_images_host import DOCKERFILE, PAGE, Press, sent
+from tests.lab.test_images_host import press_on, sent
 
 from towline.lab.images import bake
 
 if TYPE_CHECKING:
+    from tests.lab.test_images_host import Press
+
     from towline.lab.host import Lab, LabHost
 
 pytestmark = [*ON_HOSTS]
@@ -33,13 +34,7 @@ def press(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest
     seen = host.ssh(IN_CONTAINERD, within=120)
     assert "io.containerd.snapshotter" in seen.stdout, f"{seen.stdout}\n{seen.stderr}"
     host.load("caddy:2.11.7")
-    folder = tmp_path_factory.mktemp("containerd") / "press"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(DOCKERFILE)
-    (folder / "large").write_bytes(os.urandom(20_000_000))
-    (folder / "ssh_config").write_text(lab.ssh_config.read_text())
-    (folder / "towline.yaml").write_text(PAGE.format(name=host.name, address=host.ipv4))
-    return Press(folder, host, lab.docker.environment)
+    return press_on(host, lab, tmp_path_factory.mktemp("containerd"))
 
 
 def test_only_what_is_missing_is_sent_there_too(press: Press) -> None:

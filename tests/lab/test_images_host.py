@@ -99,19 +99,24 @@ NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 """An environment in which no local Docker answers."""
 
 
+def press_on(host: LabHost, lab: Lab, place: Path) -> Press:
+    """The project for a host, beside which its operator keeps keys; nothing is deployed yet."""
+    folder = place / "press"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / "large").write_bytes(os.urandom(20_000_000))
+    (folder / "ssh_config").write_text(lab.ssh_config.read_text())
+    (folder / "towline.yaml").write_text(PAGE.format(name=host.name, address=host.ipv4))
+    return Press(folder, host, lab.docker.environment)
+
+
 @pytest.fixture(scope="module")
 def first(lab: Lab, lab_hosts: tuple[LabHost, LabHost], tmp_path_factory: pytest.TempPathFactory) -> Press:
     """The app, deployed once for all tests of this file."""
     bake(lab.docker, ["python:3.11-slim", "caddy:2.11.7"])
     host = lab_hosts[0].reset(suite="bookworm", docker=True)
     host.load("caddy:2.11.7")
-    folder = tmp_path_factory.mktemp("images") / "press"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(DOCKERFILE)
-    (folder / "large").write_bytes(os.urandom(20_000_000))
-    (folder / "ssh_config").write_text(lab.ssh_config.read_text())
-    (folder / "towline.yaml").write_text(PAGE.format(name=host.name, address=host.ipv4))
-    made = Press(folder, host, lab.docker.environment)
+    made = press_on(host, lab, tmp_path_factory.mktemp("images"))
     made.write("one")
     plan = made.towline("plan", "production")
     assert re.search(r"load the image press-web:[0-9a-f]{12} \(at most \d+ MB to send\)", plan.stdout), plan.stderr
