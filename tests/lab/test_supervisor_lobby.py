@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from tests.real_servers import until
 
 from towline_supervisor.client import Client, Refused
 
@@ -78,6 +79,12 @@ def started(client: Client, ports: tuple[int, int], **more: object) -> None:
     client.ask("wait", name="echo", until="ready", within=DEADLINE)
 
 
+def ended(client: Client) -> bool:
+    """Whether the daemon has seen an end of the process."""
+    (process,) = cast("list[dict[str, object]]", client.ask("status")["processes"])
+    return process["holding"] is True or process["restarts"] == 1
+
+
 def connected(port: int) -> socket.socket:
     """A connection with a limit."""
     return socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
@@ -126,12 +133,16 @@ def test_much_goes_through_whole_in_both_directions(client: Client, ports: tuple
 
 
 def test_whoever_comes_after_a_crash_waits_for_the_next_start(client: Client, ports: tuple[int, int]) -> None:
-    """The open connection ends with the process; a new one is accepted at once and answered by the next process."""
+    """The open connection ends with the process; a new one is accepted at once and answered by the next process.
+
+    Who comes in the very moment of the crash is still led to the process that dies: so its end is waited for.
+    """
     started(client, ports, backoff={"first": 0.5})
     client.ask("open", name="echo")
     with connected(ports[0]) as one:
         one.sendall(b"die")
         assert b"".join(iter(lambda: one.recv(100), b"")) in (b"die", b"")
+    until(lambda: ended(client), "the end is seen")
     with connected(ports[0]) as later:
         later.sendall(b"again")
         assert later.recv(100) == b"again"
