@@ -73,6 +73,19 @@ def test_renewed_lock_lasts(bench: Bench) -> None:
             bench.again().acquire("bob@desk pid 2", 60.0)
 
 
+def test_lock_and_look_are_one_question_to_a_distant_site(bench: Bench) -> None:
+    """What is seen under the lock is what a look of its own sees; who holds it lets nobody in."""
+    before = bench.driver.observe()
+    with held({bench.driver.site: bench.driver}, "ann@laptop pid 1", look=True) as hold:
+        assert hold.seen[bench.driver.site].digest == before.digest
+        with (
+            pytest.raises(LockHeld, match="ann@laptop pid 1"),
+            held({bench.driver.site: bench.again()}, "bob@desk pid 2", look=True),
+        ):
+            pass
+    bench.driver.release(bench.again().acquire("bob@desk pid 2", 60.0))
+
+
 def test_old_operator_changes_nothing_after_a_takeover(bench: Bench) -> None:
     """Renewing, stashing, recording and acting are refused under an old lease, and nothing has changed."""
     app = bench.app

@@ -12,14 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from towline.core.errors import StepFailed
 from towline.core.secret import MASK
 from towline.drivers.host.batch import LAUNCH, packed
+from towline.drivers.host.lock import Lock
 from towline.drivers.host.programs import part, program, quote
 from towline.drivers.host.programs import settings as variables
-from towline.drivers.host.shell import serving, whole
+from towline.drivers.host.shell import Answer, serving, whole
 from towline.drivers.host.stash import exports
+from towline.drivers.host.target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.needs("sh", "flock", "setsid")
@@ -32,6 +36,17 @@ def sh(text: str, data: bytes = b"") -> bytes:
     ran = subprocess.run(["sh", "-c", text], input=data, capture_output=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stderr.decode()
     return ran.stdout
+
+
+class Local:
+    """A way to this very machine."""
+
+    def run(self, program: str, *, within: float, data: bytes = b"") -> Answer:
+        ran = subprocess.run(["sh", "-c", program], input=data, capture_output=True, check=False, timeout=within)
+        return Answer(ran.returncode, ran.stdout, ran.stderr)
+
+    def lines(self, program: str, *, within: float, data: bytes = b"") -> Iterator[str]:
+        yield from self.run(program, within=within, data=data).text.splitlines()
 
 
 def strings(data: bytes) -> list[str]:
@@ -174,6 +189,15 @@ def test_lease_of_an_earlier_boot_has_run_out(tmp_path: Path) -> None:
     assert held.startswith("!held ")
     assert held.endswith('"ann"\n')
     assert sh(program(str(tmp_path), "give_back 8\nread_lock\necho $fence $owner\n")) == b"8 null\n"
+
+
+def test_lock_is_free_again_when_what_was_asked_under_it_fails(tmp_path: Path) -> None:
+    """Nobody has to wait for a lease that its owner never learned of."""
+    lock = Lock(Target(Local(), str(tmp_path), "shore"))
+    with pytest.raises(StepFailed, match="no engine"):
+        lock.acquire_and("ann", 60.0, "echo seen\necho 'no engine' >&2\nexit 75\n")
+    lease, seen = lock.acquire_and("bob", 60.0, "echo seen\nfalse\n")
+    assert (lease.fence, seen) == (2, b"seen\n")
 
 
 def test_lock_waits_for_the_last_step_of_an_earlier_batch(tmp_path: Path) -> None:

@@ -50,16 +50,20 @@ def rollback(release: Back = None, project: Project = HERE, target: Target = LAP
     from towline.ops import recover
     from towline.ops.workspace import Workspace
 
-    for note in recover.what_rollback_would_do(workspace).notes if release is None else ():
-        screen.talk.print(f"note: {escape(note)}")
+    number = release
+    if number is None:
+        plan = recover.what_rollback_would_do(workspace)
+        number = plan.release
+        for note in plan.notes:
+            screen.talk.print(f"note: {escape(note)}")
     if isinstance(workspace, Workspace):
         _say(screen, recover.roll_back(workspace, screen.listener, release))
     else:
-        _roll_back_hosts(screen, workspace, project.resolve(), release)
+        _roll_back_hosts(screen, workspace, project.resolve(), release, number)
 
 
-def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path, release: int | None) -> None:
-    """With the hooks and messages of the app around it."""
+def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path, release: int | None, number: int) -> None:
+    """To `number`, with the hooks and messages of the app around it."""
     from towline.ops import recover
     from towline.ops.occasion import occasion_of
     from towline.ops.told import told
@@ -72,7 +76,6 @@ def _roll_back_hosts(screen: Screen, hosts: Hosts, project: Path, release: int |
         screen.quiet()
         return True, f"rolled back in {done[0].seconds:.1f} s"
 
-    number = release or recover.what_rollback_would_do(hosts).release
     occasion = occasion_of(hosts, "rollback", number, owner())
     well = told(hosts, project, occasion, work, (screen.listener, screen.findings))
     _say(screen, done[0])

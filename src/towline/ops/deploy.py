@@ -60,8 +60,8 @@ def deploy(workspace: Opened, prepared: Prepared, listener: events.Listener, by:
     plan = prepared.plan
     # It may take longer than a lock lasts, and changes nothing that runs.
     workspace.deliver(plan)
-    with held(workspace.sites, by or owner(), LEASE) as hold:
-        refuse_stale(plan, observed(workspace.sites), prepared.seen)
+    with held(workspace.sites, by or owner(), LEASE, look=True) as hold:
+        refuse_stale(plan, hold.seen, prepared.seen)
         workspace.keep(prepared.values)
         for part in prepared.bundle.sites:
             workspace.sites[part.site].stash(part.contents, hold.leases[part.site])

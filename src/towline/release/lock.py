@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from towline.core.errors import SiteUnreachable, StalePlan
+from towline.steps.driver import Distant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,23 +21,36 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Hold:
-    """The locks of all sites of a target: a lease each, kept for `seconds` after every renewal."""
+    """The locks of all sites of a target: a lease each, kept for `seconds` after every renewal.
+
+    `seen` is what was there when they were taken, where somebody wanted to know.
+    """
 
     leases: Mapping[str, Lease]
     seconds: float
+    seen: Mapping[str, Facts] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
-def held(drivers: Mapping[str, Driver], owner: str, seconds: float = SECONDS) -> Iterator[Hold]:
+def held(drivers: Mapping[str, Driver], owner: str, seconds: float = SECONDS, *, look: bool = False) -> Iterator[Hold]:
     """Hold the lock of every site while the block runs: taken in the order of their names, given back in reverse.
 
-    `owner` is who a second operator will read of, such as "ann@laptop pid 4711". Raises LockHeld, with nothing held.
+    `owner` is who a second operator will read of, such as "ann@laptop pid 4711"; `look` at each site under its lock.
+    Raises LockHeld, with nothing held.
     """
     leases: dict[str, Lease] = {}
+    seen: dict[str, Facts] = {}
     try:
         for site in sorted(drivers):
-            leases[site] = drivers[site].acquire(owner, seconds)
-        yield Hold(leases, seconds)
+            driver = drivers[site]
+            if not look:
+                leases[site] = driver.acquire(owner, seconds)
+            elif isinstance(driver, Distant):
+                leases[site], seen[site] = driver.acquire_and_observe(owner, seconds)
+            else:
+                leases[site] = driver.acquire(owner, seconds)
+                seen[site] = driver.observe()
+        yield Hold(leases, seconds, seen)
     finally:
         for site in sorted(leases, reverse=True):
             # A site that is out of reach now frees itself when the lease runs out; the block's own error matters more.

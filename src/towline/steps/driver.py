@@ -62,6 +62,14 @@ class Driver(Protocol):
         """All lines, oldest first; a torn last line is left out."""
 
 
+@runtime_checkable
+class Distant(Protocol):
+    """A site so far away that two questions in one are worth it."""
+
+    def acquire_and_observe(self, owner: str, seconds: float) -> tuple[Lease, Facts]:
+        """Take the lock, and look under it: as `acquire`, then `observe`. The lock is free again when looking fails."""
+
+
 class Actor(Protocol):
     """What a site whose steps are calls from here must know of each step; `carry` turns it into `carry_out`.
 

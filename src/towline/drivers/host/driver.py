@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from towline.core.errors import Defect
 from towline.drivers.host import adopt, containers, farewell, folders, images, links, machine_door
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from towline.steps.model import Batch, Facts, InstanceStatus, Lease, Line, LogLine, Stretch
 
     Programs = Mapping[str, Callable[[Any], StepProgram]]
+
+T = TypeVar("T")
 
 PROGRAMS: Final[Programs] = {
     "init-store": containers.init_store,
@@ -65,6 +67,12 @@ PROGRAMS: Final[Programs] = {
 }
 """By kind of step, what makes its programs."""
 
+_LOOK_PARTS: Final = (
+    *("observe.sh", "leaving.sh", "look_links.sh"),
+    *("machine_door.sh", "look_ground.sh", "journal.sh"),
+)
+"""The shell functions that a look at a target calls."""
+
 _LONGEST: Final = 24 * 3600.0
 """Seconds that an operator reads the lines of one batch; the batch itself goes on."""
 
@@ -97,27 +105,16 @@ class HostSite:
 
     def observe(self) -> Facts:
         """What is there now; makes nothing but the private folder with its salt, and a key where one is needed."""
-        # A machine that runs no containers for this target need not have an engine that answers.
-        engine = "containers\nlook_at_door\nlook_at_ground\n" if "start-instance" in self._programs else ""
-        key = "link_key\n" if self._linked else ""
-        asked = f"observe\n{engine}{key}link_seen\necho journal\n{self._journal.question()}"
-        parts = ("observe.sh", "leaving.sh", "look_links.sh", "machine_door.sh", "look_ground.sh", "journal.sh")
-        seen, _, journal = self._target.ask_bytes(asked, *parts).partition(b"\njournal\n")
-        now = time.time()
-        size, lines = self._journal.answered(journal)
-        if size > self._journal.known:
-            lines = self._journal.lines()
-        self._current = lines if self._untouched else None
-        found = seen_in(seen.decode("utf-8", "replace"))
-        self._stash.seen(found.get("stashed", ()))
-        return facts_of(self.site, found, lines, now)
+        return self._seen(self._target.ask_bytes(self._look(), *_LOOK_PARTS))
 
     def acquire(self, owner: str, seconds: float) -> Lease:
         """Take the lock. Raises LockHeld while somebody else holds it, or a step of theirs is still at work."""
-        self._touched()
-        lease = self._lock.acquire(owner, seconds)
-        self._untouched = True
-        return lease
+        # Whoever takes the lock reads the journal under it.
+        return self._acquire(owner, seconds, self._journal.question(), self._read_journal)[0]
+
+    def acquire_and_observe(self, owner: str, seconds: float) -> tuple[Lease, Facts]:
+        """Take the lock, and look under it. Raises as both."""
+        return self._acquire(owner, seconds, self._look(), self._seen)
 
     def renew(self, lease: Lease, seconds: float) -> None:
         """Hold it longer. Raises Fenced when somebody has taken over."""
@@ -177,6 +174,39 @@ class HostSite:
     def reached(self, store: str) -> tuple[int, ...] | None:
         """The ports of a store that answer a neighbour."""
         return reached_on(self._target, store)
+
+    def _look(self) -> str:
+        # A machine that runs no containers for this target need not have an engine that answers.
+        engine = "containers\nlook_at_door\nlook_at_ground\n" if "start-instance" in self._programs else ""
+        key = "link_key\n" if self._linked else ""
+        return f"observe\n{engine}{key}link_seen\necho journal\n{self._journal.question()}"
+
+    def _acquire(self, owner: str, seconds: float, question: str, read: Callable[[bytes], T]) -> tuple[Lease, T]:
+        """The lock, and what is read under it; a lock that nothing could be read under is given back."""
+        self._touched()
+        lease, answer = self._lock.acquire_and(owner, seconds, question, *_LOOK_PARTS)
+        self._untouched = True
+        try:
+            return lease, read(answer)
+        except BaseException:
+            self.release(lease)
+            raise
+
+    def _read_journal(self, answer: bytes) -> tuple[Line, ...]:
+        """All lines, when what is new was brought; the rest is asked for."""
+        size, lines = self._journal.answered(answer)
+        if size > self._journal.known:
+            lines = self._journal.lines()
+        self._current = lines if self._untouched else None
+        return lines
+
+    def _seen(self, answer: bytes) -> Facts:
+        seen, _, journal = answer.partition(b"\njournal\n")
+        now = time.time()
+        lines = self._read_journal(journal)
+        found = seen_in(seen.decode("utf-8", "replace"))
+        self._stash.seen(found.get("stashed", ()))
+        return facts_of(self.site, found, lines, now)
 
     def _touched(self) -> None:
         self._untouched, self._current = False, None

@@ -21,13 +21,16 @@ class Lock:
     def __init__(self, target: Target) -> None:
         self._target = target
 
-    def acquire(self, owner: str, seconds: float) -> Lease:
-        """A new lease with a higher fence.
+    def acquire_and(self, owner: str, seconds: float, question: str, *parts: str) -> tuple[Lease, bytes]:
+        """A new lease with a higher fence, and the answer to a question that is asked under it in the same round trip.
 
-        Raises LockHeld while somebody else holds an unexpired one, or a step of an earlier one goes on and on.
+        Raises LockHeld while somebody else holds an unexpired one, or a step of an earlier one goes on and on. When the
+        question fails, the lock is given back there at once.
         """
         call = f"acquire {quote(json.dumps(owner))} {_hundredths(seconds)} {PATIENCE}\n"
-        return Lease(owner, int(self._target.ask(call, within=PATIENCE + 30.0).removeprefix("lease ")))
+        asked = f"{call}(\n{question}exit 0\n)\nor_give_back $?\n"
+        lease, _, answer = self._target.ask_bytes(asked, *parts, within=PATIENCE + 30.0).partition(b"\n")
+        return Lease(owner, int(lease.removeprefix(b"lease "))), answer
 
     def renew(self, lease: Lease, seconds: float) -> None:
         """Extend a lease. Raises Fenced when a newer one was given."""

@@ -57,7 +57,13 @@ acquire() {
   else
     give_back "$mine"
     echo '!busy'
+    exit 0
   fi
+}
+
+# or_give_back STATUS: what was asked under a lock that was just taken did not go well; nobody is left who holds it.
+or_give_back() {
+  [ "$1" -eq 0 ] || { give_back "$mine"; exit "$1"; }
 }
 
 renew() {
