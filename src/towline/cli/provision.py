@@ -57,14 +57,13 @@ def provision(  # noqa: PLR0913 - a command has the options that it has
 
     Run again it changes nothing. What could shut you out goes back by itself, unless you were seen to get in.
     """
-    from towline.ops.workspace import open_bare_machine
+    from towline.ops.opening import open_bare_machine
 
     screen = Screen(as_json)
-    wishes = _wishes(user, key or [], swap, back)
-    machine = open_bare_machine(host, user, screen.listener, _ssh_options(ssh_config, key or []))
+    options = _ssh_options(ssh_config, key or [])
+    machine = open_bare_machine(host, user, screen.listener, options, host_key)
     try:
-        if host_key is not None:
-            machine.trust(host_key)
+        wishes = _wishes(user, key or [], swap, back)
         _story(machine, wishes, screen, _Asked(check=check, plan=plan, yes=yes))
     finally:
         machine.close()

@@ -114,9 +114,24 @@ def port_of(where: str) -> int | None:
     return Address.parse(where).port
 
 
-def bare_machine_of(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:
-    """A machine that is no site yet, by what a person types after `ssh`. Raises UsageError for no address."""
+def bare_machine_of(
+    address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...], host_key: str | None
+) -> BareMachine:
+    """A machine that is no site yet, by what a person types after `ssh`; a connection to it is begun.
+
+    A key with the fingerprint `host_key` is taken in before. Raises UsageError for no address, Refused for another key.
+    """
     from towline.drivers.host.address import Address
+    from towline.drivers.host.ssh import Connection
+
+    end = Address.parse(address)
+    if host_key is not None:
+        from towline.drivers.host.host_keys import take_in
+
+        take_in(end, host_key, ssh_options)
+    link = Connection(end, listener, options=ssh_options)
+    link.begin()
+    # The machine is on its way now: the rest is loaded meanwhile.
     from towline.drivers.host.bare import BareHost
 
-    return BareHost(Address.parse(address), deployer, listener, options=ssh_options)
+    return BareHost(end, deployer, listener, options=ssh_options, link=link)

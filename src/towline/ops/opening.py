@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from towline.drivers.registry import begun, connection_of, host_of
+from towline.drivers.registry import bare_machine_of, begun, connection_of, host_of
 from towline.spec.read import PAGE, read_page, target_alone
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from towline.ops.hosts import Hosts
     from towline.ops.workspace import RemoteSite, Workspace
     from towline.spec.model import Site, Target
+    from towline.steps.machine import BareMachine
 
     Reach = Callable[[Site, str, bool], RemoteSite]
     """Makes the driver of a site of a target, by the name of the app and whether it needs a key for a private link."""
@@ -49,6 +50,13 @@ def open_target(project: Path, target: str, listener: Listener) -> Workspace | H
     from towline.ops.workspace import open_workspace
 
     return open_workspace(project, target, listener)
+
+
+def open_bare_machine(
+    address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...], host_key: str | None = None
+) -> BareMachine:
+    """A machine that is no site yet, with a connection begun. Raises as `bare_machine_of`."""
+    return bare_machine_of(address, deployer, listener, ssh_options, host_key)
 
 
 def _known(project: Path, target: str) -> Target | None:

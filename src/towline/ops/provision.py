@@ -79,8 +79,8 @@ def provision(machine: BareMachine, seen: Survey, wishes: Wishes, listener: List
     does not hold in the end.
     """
     sites = machine.sites(HOST, HERE)
-    with held(sites, owner(), LEASE) as hold:
-        number = sites[HOST].observe().begun + 1
+    with held(sites, owner(), LEASE, look=True) as hold:
+        number = hold.seen[HOST].begun + 1
         outcome = run(seen.plan(wishes, number), sites, hold, sites[HOST], listener)
     if not outcome.ok:
         _put_back(machine, listener)

@@ -15,7 +15,7 @@ from towline.artifacts.services import Sources
 from towline.artifacts.source import source_digest
 from towline.core.errors import UsageError
 from towline.core.events import Listener, ignore
-from towline.drivers.registry import address_of, bare_machine_of, driver_of, port_of
+from towline.drivers.registry import address_of, driver_of, port_of
 from towline.planner.place import place
 from towline.secrets.values import read_values, with_missing, write_values
 from towline.spec.model import Site
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from towline.core.secret import Secret
     from towline.planner.model import Placement
     from towline.spec.model import App, Service, Target
-    from towline.steps.machine import BareMachine
     from towline.steps.model import Facts, Plan
 
 
@@ -241,11 +240,6 @@ def public_host_of(site: Site) -> str:
     """How the host that ssh goes to stands in the addresses of a site that nobody gave a name."""
     host = ssh_host_of(site)
     return f"[{host}]" if ":" in host else host
-
-
-def open_bare_machine(address: str, deployer: str, listener: Listener, ssh_options: tuple[str, ...]) -> BareMachine:
-    """A machine that is no site yet. Raises UsageError when `address` is none."""
-    return bare_machine_of(address, deployer, listener, ssh_options)
 
 
 def _folder(project: Path) -> Path:

@@ -16,7 +16,6 @@ from towline.steps.model import Plan
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from towline.steps.kinds import AnyStep
     from towline.steps.machine import Machine
 
 ENGINE_API = "1.41"
@@ -97,16 +96,22 @@ def parts(machine: Machine, wishes: Wishes, *, remember: bool = True) -> tuple[P
         Ensure("journal", {"limit": JOURNAL}),
         Ensure("clean-up"),
         Ensure("packages", {"wanted": " ".join(_packages(machine)), "wait": APT_WAIT}),
-        Ensure("engine", {"api": ENGINE_API, "live": "false" if machine.engine.swarm else "true"}),
+    )
+    people = (
         Ensure("bans", {"ignored": ignored, "tries": TRIES}),
+        Ensure("deployer", {"user": wishes.user, "keys": "\n".join(wishes.keys)}),
     )
     return (
         Part("programs, what they read, and upkeep", programs),
-        Part("who deploys", (Ensure("deployer", {"user": wishes.user, "keys": "\n".join(wishes.keys)}),)),
+        Part("who is banned, and who deploys", people),
+        # One that was just installed takes a moment to start: what is before it is done meanwhile.
+        Part(
+            "the engine", (Ensure("engine", {"api": ENGINE_API, "live": "false" if machine.engine.swarm else "true"}),)
+        ),
         Part(
             "the doors",
             (
-                Ensure("ssh", {"user": wishes.user}),
+                Ensure("ssh", {"user": wishes.user, "ignored": ignored}),
                 Ensure("firewall", {"ports": ports, "ipv6": "yes" if machine.ipv6 else "no"}),
             ),
         ),
@@ -120,12 +125,18 @@ def plan(parted: tuple[Part, ...], lacking: Collection[Item], machine: Machine, 
     """
     draft = Draft()
     guarded = machine.armed or not _NEEDS_A_WAY_BACK.isdisjoint(lacking)
-    for part in parted:
-        steps: tuple[AnyStep, ...] = tuple(step for step in part.steps if step.item in lacking)
-        if part.name == parted[-1].name and guarded:
-            _between_proofs(draft, part.name, steps, wishes)
-        else:
-            draft.add(part.name, {HOST: steps})
+    *before, engine, doors = ({HOST: tuple(step for step in part.steps if step.item in lacking)} for part in parted)
+    *names, engines, at_doors = (part.name for part in parted)
+    for name, steps in zip(names, before, strict=True):
+        draft.add(name, steps)
+    if guarded:
+        draft.add("a second way in", {HERE: (ProveLogin(wishes.user, LOGIN_WITHIN),)})
+        doors = {HOST: (Ensure("way-back", {"within": str(wishes.revert_within)}), *doors[HOST])}
+    draft.add(engines, engine)
+    draft.add(at_doors, doors)
+    if guarded:
+        draft.add("seen from outside", {HERE: (ProveLogin(wishes.user, LOGIN_WITHIN, refused="root"),)})
+        draft.add("kept", {HOST: (Ensure("kept"),)})
     return Plan(
         app=HOST,
         target="provision",
@@ -170,15 +181,6 @@ def swap_size(machine: Machine, wishes: Wishes) -> int:
 def _swap(machine: Machine, wishes: Wishes) -> tuple[Ensure, ...]:
     size = machine.swap or swap_size(machine, wishes)
     return (Ensure("swap", {"bytes": str(size), "size": show_bytes(size)}),) if size else ()
-
-
-def _between_proofs(draft: Draft, name: str, steps: tuple[AnyStep, ...], wishes: Wishes) -> None:
-    user = wishes.user
-    draft.add("a second way in", {HERE: (ProveLogin(user, LOGIN_WITHIN),)})
-    arm = Ensure("way-back", {"within": str(wishes.revert_within)})
-    draft.add(name, {HOST: (arm, *steps)})
-    draft.add("seen from outside", {HERE: (ProveLogin(user, LOGIN_WITHIN, refused="root"),)})
-    draft.add("kept", {HOST: (Ensure("kept"),)})
 
 
 def _packages(machine: Machine) -> tuple[str, ...]:

@@ -86,9 +86,6 @@ class BareMachine(Protocol):
     def address(self) -> str:
         """How a person writes it."""
 
-    def trust(self, fingerprint: str) -> None:
-        """Take in the host key with this fingerprint, when none is known yet. Raises Refused for another key."""
-
     def look(self) -> Machine:
         """What it is. Changes nothing."""
 

@@ -10,7 +10,6 @@ from towline.drivers.host.driver import HostSite
 from towline.drivers.host.harden.fragments import program_of
 from towline.drivers.host.harden.questions import questions_program, read_answers
 from towline.drivers.host.host_facts import look_program, parse
-from towline.drivers.host.host_keys import take_in
 from towline.drivers.host.outside import Outside
 from towline.drivers.host.ssh import Connection
 
@@ -34,21 +33,19 @@ _BACK: Final = "systemctl is-active --quiet towline-way-back.timer && systemctl 
 class BareHost:
     """A BareMachine over SSH, which `deployer` enters once it is hardened.
 
-    `options` are ssh options that go before the user's own configuration.
+    `link` leads to `address`; `options` are ssh options that go before the user's own configuration.
     """
 
-    def __init__(self, address: Address, deployer: str, listener: Listener, *, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, address: Address, deployer: str, listener: Listener, *, options: Sequence[str], link: Connection
+    ) -> None:
         self._address, self._deployer, self._listener, self._options = address, deployer, listener, tuple(options)
-        self._link = Connection(address, listener, options=options)
+        self._link = link
 
     @property
     def address(self) -> str:
         """How a person writes it."""
         return str(self._address)
-
-    def trust(self, fingerprint: str) -> None:
-        """Take in its host key."""
-        take_in(self._address, fingerprint, self._options)
 
     def look(self) -> Machine:
         """What it is.

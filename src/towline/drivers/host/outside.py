@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -90,25 +91,27 @@ class Outside:
         """Log in, become root, and see turned away who must not get in. Raises StepFailed with what ssh said."""
         if not isinstance(step, ProveLogin):
             raise Defect(f"the operator's side cannot carry out `{step.title}`")
-        came = self._login(step.user, "sudo -n id -u", step.within)
+        with ThreadPoolExecutor(1, "refused") as beside:
+            denied = beside.submit(self._login, step.refused, "true", step.within) if step.refused else None
+            came = self._login(step.user, "sudo -n id -u", step.within)
         if came.status != 0 or came.stdout.strip() != "0":
             raise StepFailed(
                 f"{step.user} could not log in and become root over a second connection; what was changed goes back",
                 hint=f"{replace(self._address, user=step.user).command()} sudo -n true",
                 evidence=came.last_lines,
             )
-        if step.refused is not None:
-            self._turned_away(step.refused, step.within)
+        if step.refused is not None and denied is not None:
+            _turned_away(step.refused, denied.result())
             return f"{step.user} came in, {step.refused} was turned away"
         return f"{step.user} came in and became root"
-
-    def _turned_away(self, user: str, within: float) -> None:
-        came = self._login(user, "true", within)
-        if came.status == 0 or _DENIED not in came.stderr:
-            what = "still gets in" if came.status == 0 else "was not turned away for certain"
-            raise StepFailed(f"{user} {what}; what was changed goes back", evidence=came.last_lines)
 
     def _login(self, user: str, command: str, within: float) -> Ran:
         address = replace(self._address, user=user)
         limit = ("-o", f"ConnectTimeout={max(1, int(within))}")
         return run((*self._ssh, *_ALONE, *limit, *address.arguments(), command), within=within + 5)
+
+
+def _turned_away(user: str, came: Ran) -> None:
+    if came.status == 0 or _DENIED not in came.stderr:
+        what = "still gets in" if came.status == 0 else "was not turned away for certain"
+        raise StepFailed(f"{user} {what}; what was changed goes back", evidence=came.last_lines)

@@ -14,8 +14,10 @@ from towline.drivers.host.programs import quote
 if TYPE_CHECKING:
     from towline.steps.ensure import Ensure, Item
 
-_BESIDE: Final[frozenset[Item]] = frozenset({"kernel", "journal", "clean-up", "packages"})
-"""What may be done side by side: none of them minds the others."""
+_BESIDE: Final[frozenset[Item]] = frozenset(
+    {"kernel", "journal", "clean-up", "packages", "bans", "deployer", "ssh", "firewall"}
+)
+"""What may be done side by side with its like of the same stage: none of them minds those."""
 
 _SECTION = re.compile(r"^#: (shared|holds|apply|proof)$", re.MULTILINE)
 _COMMENT = re.compile(r"\A(# .*\n)+")

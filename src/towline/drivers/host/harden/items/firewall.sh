@@ -54,30 +54,35 @@ rules() {
 }
 # A limit of six connections in half a minute shuts out whoever deploys with one connection a command.
 limits() { printf '%s\n' "$1" | grep -E "^ufw limit (OpenSSH|ssh|$(printf '%s' "$PORTS" | tr ' ' '|'))(/tcp)?( |\$)" || true; }
+# WHOSE NOW: every line of standard input is one of those that are in force.
+all_in() {
+    lacks=$(grep -vxF -e "$2" | head -n 1)
+    [ -z "$lacks" ] || no "$1 lacks: $lacks"
+}
+# ufw's own start, as the kernel has it: a `reject` of ufw's is a DROP with a rule before it.
+closed() {
+    now=$("$1" -w -S INPUT 2>/dev/null) || no "$1 has no chain INPUT"
+    printf '%s\n' "$now" | grep -qx -e "-A INPUT -j $2" || no 'ufw is not active'
+    printf '%s\n' "$now" | grep -qx -e '-P INPUT DROP' || no 'ufw lets in what no rule forbids'
+}
 in_force() {
     now=$("$1" -w -S DOCKER-USER 2>/dev/null) || no "$1 has no chain DOCKER-USER"
-    chain_rules "$2" | while IFS= read -r rule; do
-        printf '%s\n' "$now" | grep -qxF -- "$rule" || no "$1 lacks: $rule"
-    done
+    chain_rules "$2" | all_in "$1" "$now"
     first=$(printf '%s\n' "$now" | grep -nxE -- '-A DOCKER-USER -j (DROP|RETURN|ACCEPT)' | head -n 1)
     case $first in *DROP) ;; *) no "$1 lets everything through DOCKER-USER" ;; esac
 }
 second_lock_in_force() {
     ip6tables -w -t mangle -C FORWARD -j towline 2>/dev/null || no 'the second lock for IPv6 is not in force'
     now=$(ip6tables -w -t mangle -S towline)
-    second_lock | while IFS= read -r rule; do
-        printf '%s\n' "$now" | grep -qxF -- "$rule" || no "the second lock for IPv6 lacks: $rule"
-    done
+    second_lock | all_in 'the second lock for IPv6' "$now"
 }
 #: holds
 has ufw || no 'ufw is not installed'
 systemctl is-enabled --quiet ufw || no 'ufw.service does not start with the machine'
-# Each `ufw` is a Python that starts, so what its file tells is not asked of it.
+# Each `ufw` is a Python that starts, so what its files and the kernel tell is not asked of it.
 grep -qx 'ENABLED=yes' /etc/ufw/ufw.conf || no 'ufw is not active'
-status=$(ufw status verbose)
-printf '%s\n' "$status" | grep -qx 'Status: active' || no 'ufw is not active'
-printf '%s\n' "$status" | grep -qE '^Default: (deny|reject) \(incoming\)' || no 'ufw lets in what no rule forbids'
-if printf '%s\n' "$status" | grep -q 'allow (routed)'; then no 'ufw forwards what no rule forbids'; fi
+closed iptables ufw-before-input
+if grep -qx 'DEFAULT_FORWARD_POLICY="ACCEPT"' /etc/default/ufw; then no 'ufw forwards what no rule forbids'; fi
 added=$(ufw show added)
 rules | while IFS= read -r rule; do
     printf '%s\n' "$added" | grep -qE -- "^ufw $rule( comment .*)?\$" || no "ufw has no rule: $rule"
@@ -90,6 +95,7 @@ is_in /etc/ufw/after.rules "$want" || no '/etc/ufw/after.rules lacks the rules f
 in_force iptables ufw-user-forward
 if [ "$IPV6" = yes ]; then
     grep -q '^IPV6=yes' /etc/default/ufw || no 'ufw leaves IPv6 open'
+    closed ip6tables ufw6-before-input
     block ufw6-user-forward >"$want"
     is_in /etc/ufw/after6.rules "$want" || no '/etc/ufw/after6.rules lacks the rules for Docker'
     in_force ip6tables ufw6-user-forward
@@ -123,6 +129,7 @@ grep -qE '^DEFAULT_INPUT_POLICY="(DROP|REJECT)"' /etc/default/ufw || ufw default
 added=
 if grep -q '^### tuple' /etc/ufw/user.rules /etc/ufw/user6.rules; then added=$(ufw show added); fi
 # What lets the operator in comes first.
+# One after the other: ufw reads its rules before it takes its lock.
 rules | while IFS= read -r rule; do
     # shellcheck disable=SC2086  # words
     printf '%s\n' "$added" | grep -qE -- "^ufw $rule( comment .*)?\$" || ufw $rule >/dev/null
@@ -132,4 +139,5 @@ limits "$added" | while IFS= read -r rule; do
     ufw --force delete ${rule#ufw } >/dev/null
 done
 if grep -qx 'ENABLED=yes' /etc/ufw/ufw.conf; then ufw reload >/dev/null; else ufw --force enable >/dev/null; fi
-systemctl --quiet enable ufw
+# Its package has done so; asking systemd again starts every hook of an old init script.
+systemctl is-enabled --quiet ufw || systemctl --quiet enable ufw

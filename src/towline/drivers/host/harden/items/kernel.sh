@@ -20,17 +20,26 @@ net.ipv6.conf.default.accept_source_route=0
 net.core.somaxconn=4096
 EOF
 }
-path() { printf '/proc/sys/%s' "$1" | tr . /; }
+# Sets path: where the kernel shows a setting.
+set_path() {
+    path=/proc/sys rest=$1.
+    while [ -n "$rest" ]; do
+        path=$path/${rest%%.*}
+        rest=${rest#*.}
+    done
+}
 wanted() {
     printf '# Written by towline provision.\n'
     settings | while IFS= read -r line; do
-        if [ -w "$(path "${line%%=*}")" ]; then printf '%s\n' "$line"; fi
+        set_path "${line%%=*}"
+        if [ -w "$path" ]; then printf '%s\n' "$line"; fi
     done
 }
 #: holds
 wanted | same "$file" || no "$file is not as it should be"
 wanted | sed '/^#/d' | while IFS= read -r line; do
-    now=$(cat "$(path "${line%%=*}")")
+    set_path "${line%%=*}"
+    now=$(cat "$path")
     [ "$now" = "${line#*=}" ] || no "${line%%=*} is $now"
 done
 printf '%s\n' "$file is in force"

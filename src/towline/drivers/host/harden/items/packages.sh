@@ -12,8 +12,8 @@ lacks=$(missing)
 printf 'installed: %s\n' "$WANTED"
 #: apply
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+log=$(mktemp) unpacked=$(mktemp)
+trap 'rm -f "$log" "$unpacked"' EXIT
 apt() {
     left=$WAIT
     while :; do
@@ -29,12 +29,41 @@ give_up() {
     tail -n 15 "$log" >&2
     no "apt-get $1 did not go through"
 }
+# Each package would have systemd read all its files anew, and start its services before the next one is set up: that is
+# done once, for all of them together, as the next boot would do it.
+install() {
+    went=0
+    SYSTEMD_OFFLINE=1 apt install -y --no-install-recommends "$@" || went=$?
+    sed -n 's/^Unpacking \([^ ]*\) (.*) over (.*/again \1/p; s/^Unpacking \([^ ]*\) ([^)]*) [.]*$/new \1/p' "$log" >>"$unpacked"
+    return "$went"
+}
+units() {
+    # shellcheck disable=SC2046  # a list of words
+    dpkg -L $(sed -n "s/^$1 //p" "$unpacked") 2>/dev/null |
+        sed -nE 's#^(/usr)?/lib/systemd/system/([^/@]+[.](service|socket|timer))$#\2#p' | sort -u
+}
+told_systemd() {
+    if grep -q '^again systemd$' "$unpacked"; then systemctl daemon-reexec; else systemctl daemon-reload; fi
+    # shellcheck disable=SC2046  # lists of words
+    if grep -q '^again ' "$unpacked"; then systemctl try-restart $(units again); fi
+    starts=
+    for unit in $(units new); do
+        if systemctl is-enabled --quiet "$unit" 2>/dev/null; then starts="$starts $unit"; fi
+    done
+    # Nobody waits for them here: whether the engine and the bans run is asked later.
+    # shellcheck disable=SC2086  # a list of words
+    [ -z "$starts" ] || systemctl start --no-block $starts
+}
 lists() { find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' -mmin -1440 2>/dev/null | grep -q .; }
 if [ -n "$(ls /var/lib/dpkg/updates 2>/dev/null)" ]; then dpkg --configure -a >"$log" 2>&1 || give_up 'had been interrupted, and dpkg'; fi
 lists || apt update || give_up update
 # shellcheck disable=SC2046  # a list of words
-if ! apt install -y --no-install-recommends $(missing); then
+if ! install $(missing); then
     # Lists of this morning may name versions that the mirror has replaced.
     apt update || give_up update
-    apt install -y --no-install-recommends $(missing) || give_up install
+    if ! install $(missing); then
+        told_systemd
+        give_up install
+    fi
 fi
+told_systemd

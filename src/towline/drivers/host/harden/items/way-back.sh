@@ -83,8 +83,12 @@ else
 fi
 wanted_service | place "$unit.service" 644
 wanted_timer | place "$unit.timer" 644
+# As `systemctl enable` does it, which would have systemd read all its files once more.
+mkdir -p /etc/systemd/system/timers.target.wants
+ln -sf "$unit.timer" /etc/systemd/system/timers.target.wants/
 systemctl daemon-reload
-systemctl --quiet enable --now towline-way-back.timer
+systemctl start towline-way-back.timer
 #: proof
 systemctl is-active --quiet towline-way-back.timer || no 'the timer of the way back does not run'
+systemctl is-enabled --quiet towline-way-back.timer || no 'the timer of the way back does not start with the machine'
 printf 'put back in %s s unless confirmed\n' "$WITHIN"
