@@ -67,10 +67,7 @@ PROGRAMS: Final[Programs] = {
 }
 """By kind of step, what makes its programs."""
 
-_LOOK_PARTS: Final = (
-    *("observe.sh", "leaving.sh", "look_links.sh"),
-    *("machine_door.sh", "look_ground.sh", "journal.sh"),
-)
+_LOOK_PARTS: Final = ("observe.sh", "leaving.sh", "look_links.sh", "machine_door.sh", "look_ground.sh", "journal.sh")
 """The shell functions that a look at a target calls."""
 
 _LONGEST: Final = 24 * 3600.0
@@ -110,11 +107,11 @@ class HostSite:
     def acquire(self, owner: str, seconds: float) -> Lease:
         """Take the lock. Raises LockHeld while somebody else holds it, or a step of theirs is still at work."""
         # Whoever takes the lock reads the journal under it.
-        return self._acquire(owner, seconds, self._journal.question(), self._read_journal)[0]
+        return self._acquire(owner, seconds, self._read_journal, self._journal.question(), "journal.sh")[0]
 
     def acquire_and_observe(self, owner: str, seconds: float) -> tuple[Lease, Facts]:
         """Take the lock, and look under it. Raises as both."""
-        return self._acquire(owner, seconds, self._look(), self._seen)
+        return self._acquire(owner, seconds, self._seen, self._look(), *_LOOK_PARTS)
 
     def renew(self, lease: Lease, seconds: float) -> None:
         """Hold it longer. Raises Fenced when somebody has taken over."""
@@ -181,10 +178,12 @@ class HostSite:
         key = "link_key\n" if self._linked else ""
         return f"observe\n{engine}{key}link_seen\necho journal\n{self._journal.question()}"
 
-    def _acquire(self, owner: str, seconds: float, question: str, read: Callable[[bytes], T]) -> tuple[Lease, T]:
+    def _acquire(
+        self, owner: str, seconds: float, read: Callable[[bytes], T], question: str, *parts: str
+    ) -> tuple[Lease, T]:
         """The lock, and what is read under it; a lock that nothing could be read under is given back."""
         self._touched()
-        lease, answer = self._lock.acquire_and(owner, seconds, question, *_LOOK_PARTS)
+        lease, answer = self._lock.acquire_and(owner, seconds, question, *parts)
         self._untouched = True
         try:
             return lease, read(answer)

@@ -33,10 +33,14 @@ give_up() {
 # done once, for all of them together, as the next boot would do it.
 install() {
     went=0
-    SYSTEMD_OFFLINE=1 apt install -y --no-install-recommends "$@" || went=$?
+    (
+        export SYSTEMD_OFFLINE=1
+        apt install -y --no-install-recommends "$@"
+    ) || went=$?
     sed -n 's/^Unpacking \([^ ]*\) (.*) over (.*/again \1/p; s/^Unpacking \([^ ]*\) ([^)]*) [.]*$/new \1/p' "$log" >>"$unpacked"
     return "$went"
 }
+# WHICH: the units of packages that are `new` here, or here `again` in a newer version.
 units() {
     # shellcheck disable=SC2046  # a list of words
     dpkg -L $(sed -n "s/^$1 //p" "$unpacked") 2>/dev/null |
@@ -44,8 +48,10 @@ units() {
 }
 told_systemd() {
     if grep -q '^again systemd$' "$unpacked"; then systemctl daemon-reexec; else systemctl daemon-reload; fi
-    # shellcheck disable=SC2046  # lists of words
-    if grep -q '^again ' "$unpacked"; then systemctl try-restart $(units again); fi
+    # Their own packages never restart what all others hang on.
+    for unit in $(units again | grep -v -e '^dbus' -e '^systemd-' -e '^user' -e '^getty' || true); do
+        systemctl try-restart "$unit"
+    done
     starts=
     for unit in $(units new); do
         if systemctl is-enabled --quiet "$unit" 2>/dev/null; then starts="$starts $unit"; fi
