@@ -95,7 +95,7 @@ services:
       - sh
       - -c
       - "python3 first.py && touch /tmp/up && exec python3 -m towline_runtime worker jobs:jobs --concurrency 20"
-    healthcheck: {{test: [CMD, test, -e, /tmp/up], interval: 2s}}
+    healthcheck: {{test: [CMD-SHELL, "test -e /tmp/up ||\\n exit 1"], interval: 2s}}
     environment: {{TEXT: {gen}, JOB_LEASE_SECONDS: "10"}}
   once:
     <<: *app

@@ -147,22 +147,32 @@ evidence() {
   docker inspect -f 'exit code {{.State.ExitCode}}, out of memory: {{.State.OOMKilled}}, restarts: {{.RestartCount}}' "$1"
 }
 
-# is_ready: asks the container's own test at once, since the engine asks only after its interval; without a test it must
-# have lived for SETTLE seconds. Sets is, what it does, and restarts.
-is_ready() {
-  seen=$(docker inspect -f '{{.State.Status}} {{.RestartCount}} {{.State.StartedAt}} {{index .Config.Labels "towline.settle"}}{{"\n"}}{{index .Config.Labels "towline.test"}}.' "$id" 2>/dev/null)
-  test=${seen#*"$end_of_line"}
-  test=${test%.}
-  read -r is restarts began settle <<EOF
-${seen%%"$end_of_line"*}
-EOF
-  [ "$is" = running ] || return 1
-  if [ -n "$test" ]; then
-    timeout 10 "$engine" -H unix:///var/run/docker.sock exec "$id" /bin/sh -c "$test" >"$work/test" 2>&1
+# to_be_ready INSTANCE: sets id, settle and test; the question and the program of a step ask the engine once for both.
+to_be_ready() {
+  if [ -e "$work/to_be_ready" ]; then
+    found=$(cat "$work/to_be_ready")
+    rm -f "$work/to_be_ready"
   else
-    began=$(date -d "$began" +%s)
-    [ "$(($(date +%s) - began))" -gt "$settle" ]
+    # A test may have several lines.
+    found=$(of_instance "$1" '{{.ID}} {{.Label "towline.settle"}} {{join (split (.Label "towline.test") (printf "%c" 10)) (printf "%c" 1)}}' | tr '\001' '\n')
   fi
+  id=${found%% *} test=${found#* }
+  settle=${test%% *} test=${test#* }
+}
+
+# is_ready: asks the container's own test at once, since the engine asks only after its interval; without a test it must
+# have lived for SETTLE seconds. Sets is, what it does, and restarts, unless it is ready.
+is_ready() {
+  # Only what runs can be asked.
+  if [ -n "$test" ] && timeout 10 "$engine" -H unix:///var/run/docker.sock exec "$id" /bin/sh -c "$test" >"$work/test" 2>&1; then
+    return
+  fi
+  read -r is restarts began <<EOF
+$(docker inspect -f '{{.State.Status}} {{.RestartCount}} {{.State.StartedAt}}' "$id" 2>/dev/null)
+EOF
+  [ "$is" = running ] && [ -z "$test" ] || return 1
+  began=$(date -d "$began" +%s)
+  [ "$(($(date +%s) - began))" -gt "$settle" ]
 }
 
 # The engine asks its test only after the first interval: until then this is how others know.
@@ -172,8 +182,9 @@ noted_ready() {
 }
 
 ready_now() {
-  id=$(id_of "$1")
-  [ -n "$id" ] && is_ready || exit 1
+  to_be_ready "$1"
+  [ -n "$id" ] || exit 1
+  is_ready || { printf '%s' "$found" >"$work/to_be_ready"; exit 1; }
   noted_ready
 }
 
@@ -193,8 +204,8 @@ up_now() { cut -d . -f 1 /proc/uptime; }
 
 # ready INSTANCE SECONDS: asked often at first, since most are quick, and less often when one takes its time.
 ready() {
-  id=$(id_of "$1") pause=10
-  until=$(($(up_now) + $2))
+  to_be_ready "$1"
+  pause=10 until=$(($(up_now) + $2))
   [ -n "$id" ] || fail "$1 is not there"
   until is_ready; do
     if [ "$is" = exited ] || [ "${restarts:-0}" -ge 3 ]; then
