@@ -13,7 +13,8 @@ reference  the reference app whole: API, workers, relay, sweeper, Postgres, Valk
            that is kept and paid for once, and there is no other.
 
 Where this machine carries less, the rate is six tenths of what it carries when nothing else runs: client, doors,
-backend and the deploys share its cores. `--requests`, `--times` and `--rate` make a half shorter.
+backend and the deploys share its cores. `--room 1` asks for as much as it carries. `--requests`, `--times` and `--rate`
+make a half shorter.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ OTHER = "other.example"
 
 @dataclass(frozen=True)
 class Wish:
-    """Requests at least, their rate, and how often each act is done."""
+    """Requests at least, their rate, how often each act is done, and the part of what is carried that is asked."""
 
     requests: int
     rate: float
     times: int
+    room: float = ROOM
 
 
 @dataclass
@@ -161,7 +163,7 @@ async def under_load(half: Half, rate: float) -> tuple[Tally, int, int]:
 def measured(half: Half, goals: Goals, name: str) -> None:
     """One half under load, its table, and its goals."""
     began, full = time.monotonic(), full_rate(half)
-    rate = min(half.wish.rate, ROOM * full)
+    rate = min(half.wish.rate, half.wish.room * full)
     print(f"carried when nothing else runs: {full:.0f}/s; asked: {rate:.0f}/s", flush=True)
     tally, opened, lost = asyncio.run(under_load(half, rate))
     rows = [(name, str(len(times)), f"{sorted(times)[len(times) // 2]:.1f} s") for name, times in half.times.items()]
@@ -215,6 +217,7 @@ def wished() -> argparse.Namespace:
     asked.add_argument("--requests", type=int)
     asked.add_argument("--times", type=int, default=TIMES)
     asked.add_argument("--rate", type=float)
+    asked.add_argument("--room", type=float, default=ROOM)
     return asked.parse_args()
 
 
@@ -225,7 +228,7 @@ def main() -> int:
     for name, (half, requests, rate) in HALVES.items():
         if wish.only in (None, name):
             print(f"\n{name}", flush=True)
-            half(Wish(wish.requests or requests, wish.rate or rate, wish.times), goals)
+            half(Wish(wish.requests or requests, wish.rate or rate, wish.times, wish.room), goals)
     return goals.close()
 
 
