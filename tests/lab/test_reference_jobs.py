@@ -128,6 +128,7 @@ def test_correlation_id_goes_to_the_worker(cooly: Lab, url: str) -> None:
     assert line["level"] == "info"
 
 
+@pytest.mark.usefixtures("url")
 def test_api_ends_with_open_streams(cooly: Lab) -> None:
     """A stream that waits for a worker is ended when the API is told to, and the API ends with 0."""
     port = free_port()
