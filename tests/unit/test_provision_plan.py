@@ -17,7 +17,8 @@ from towline.drivers.host.harden.questions import questions_program, read_answer
 from towline.drivers.host.host_facts import parse
 from towline.release.daemon import addition, against, wanted
 from towline.release.objections import CODES, objections
-from towline.release.provision import HERE, HOST, Wishes, parts, plan, refuse_user, swap_size
+from towline.release.provision import HERE, HOST, parts, plan, swap_size
+from towline.release.wishes import Wishes, refuse_user
 from towline.steps.ensure import TITLES, Ensure, Item, ProveLogin
 from towline.steps.machine import Engine, Machine, Seen
 from towline.steps.model import plan_from_json, to_json

@@ -17,7 +17,7 @@ from towline.core.units import byte_count, seconds
 if TYPE_CHECKING:
     from towline.ops.provision import Survey
     from towline.release.engine import Outcome
-    from towline.release.provision import Wishes
+    from towline.release.wishes import Wishes
     from towline.steps.machine import BareMachine
     from towline.steps.model import Plan
 
@@ -60,10 +60,10 @@ def provision(  # noqa: PLR0913 - a command has the options that it has
     from towline.ops.opening import open_bare_machine
 
     screen = Screen(as_json)
-    options = _ssh_options(ssh_config, key or [])
-    machine = open_bare_machine(host, user, screen.listener, options, host_key)
+    # What was typed is looked at before anything is asked of the machine.
+    wishes = _wishes(user, key or [], swap, back)
+    machine = open_bare_machine(host, user, screen.listener, _ssh_options(ssh_config, key or []), host_key)
     try:
-        wishes = _wishes(user, key or [], swap, back)
         _story(machine, wishes, screen, _Asked(check=check, plan=plan, yes=yes))
     finally:
         machine.close()
@@ -101,7 +101,7 @@ def _story(machine: BareMachine, wishes: Wishes, screen: Screen, asked: _Asked) 
 
 def _wishes(user: str, keys: list[Path], swap: str, back: str) -> Wishes:
     from towline.ops.public_keys import public_keys
-    from towline.release.provision import Wishes, refuse_user
+    from towline.release.wishes import Wishes, refuse_user
 
     try:
         size, within = byte_count(swap), seconds(back)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from towline.core.errors import Finding
     from towline.core.events import Listener
     from towline.release.engine import Outcome
-    from towline.release.provision import Part, Wishes
+    from towline.release.provision import Part
+    from towline.release.wishes import Wishes
     from towline.steps.ensure import Ensure, Item
     from towline.steps.machine import BareMachine, Machine, Seen
     from towline.steps.model import Plan

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from towline.core.errors import UsageError
 from towline.core.units import show_bytes
 from towline.release.daemon import addition, wanted
 from towline.release.stages import Draft
@@ -16,6 +14,7 @@ from towline.steps.model import Plan
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from towline.release.wishes import Wishes
     from towline.steps.machine import Machine
 
 ENGINE_API = "1.41"
@@ -53,29 +52,11 @@ _NEEDS_A_WAY_BACK: frozenset[Item] = frozenset({"ssh", "firewall"})
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a person may choose: the deployer's name and public keys, bytes of swap, seconds until the way back."""
-
-    user: str
-    keys: tuple[str, ...]
-    swap: int = 4_000_000_000
-    revert_within: int = 120
-
-
-@dataclass(frozen=True)
 class Part:
     """Items that belong together."""
 
     name: str
     steps: tuple[Ensure, ...]
-
-
-def refuse_user(name: str) -> None:
-    """Raise UsageError for what cannot be the deployer's name."""
-    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", name) or name == "root":
-        raise UsageError(
-            f"{name!r} cannot be the name of the user who deploys", hint="towline provision HOST --user deploy"
-        )
 
 
 def parts(machine: Machine, wishes: Wishes, *, remember: bool = True) -> tuple[Part, ...]:
